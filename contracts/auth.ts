@@ -1,0 +1,120 @@
+import { Type, type Static } from "typebox";
+import { contract } from "../lib/contract.ts";
+import { Id, Params, Text, Timestamp } from "./common.ts";
+import { Email, User, Username } from "./users.ts";
+
+const Password = Type.String({
+	minLength: 8,
+	maxLength: 128,
+	description: "8 to 128 characters",
+	examples: ["correct horse battery"]
+});
+const RefreshToken = Type.String({ pattern: "^[A-Za-z0-9_-]{43}$", description: "256 bits, base64url" });
+
+export const Tokens = Type.Object({
+	accessToken: Type.String(),
+	refreshToken: Type.String(),
+	tokenType: Type.Literal("Bearer"),
+	expiresIn: Type.Integer({ description: "Seconds until the access token ends" }),
+	user: User
+});
+export type Tokens = Static<typeof Tokens>;
+
+/** A public signing key (RFC 7517). */
+const Jwk = Type.Object({
+	kty: Type.String(),
+	crv: Type.String(),
+	x: Type.String(),
+	y: Type.Optional(Type.String()),
+	kid: Type.String(),
+	alg: Type.String(),
+	use: Type.Literal("sig")
+});
+
+export const auth = contract({
+	name: "auth",
+	failures: {
+		EMAIL_TAKEN: { status: 409, message: "An account with this e-mail address exists already." },
+		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
+		PASSWORD_TOO_COMMON: { status: 422, message: "This password is among the most common ones. Choose another." },
+		INVALID_CREDENTIALS: { status: 401, message: "The login or the password is wrong." },
+		INVALID_REFRESH_TOKEN: { status: 401, message: "This refresh token is not valid any more. Sign in again." },
+		BUSY: { status: 503, message: "Too many sign-ins at once. Try again in a moment." }
+	},
+	actions: {
+		register: {
+			summary: "Create an account",
+			access: "public",
+			rest: { route: "POST /auth/register", tag: "Identity", status: 201, location: "/api/v1/users/me" },
+			params: Params({
+				email: Email,
+				username: Username,
+				password: Password,
+				name: Type.Optional(Text(1, 200))
+			}),
+			result: User,
+			failures: ["EMAIL_TAKEN", "USERNAME_TAKEN", "PASSWORD_TOO_COMMON", "BUSY"]
+		},
+		login: {
+			summary: "Sign in by e-mail or username",
+			access: "public",
+			rest: { route: "POST /auth/login", tag: "Identity" },
+			params: Params({
+				login: Text(1, 254, { description: "E-mail address or username", examples: ["ada@example.com"] }),
+				password: Type.String({ minLength: 1, maxLength: 128, examples: ["correct horse battery"] })
+			}),
+			result: Tokens,
+			failures: ["INVALID_CREDENTIALS", "BUSY"]
+		},
+		refresh: {
+			summary: "Change a refresh token for new tokens",
+			description:
+				"Each refresh token works once. A repetition within ten seconds gets the same successor; a later one ends the session.",
+			access: "public",
+			rest: { route: "POST /auth/refresh", tag: "Identity" },
+			params: Params({ refreshToken: RefreshToken }),
+			result: Tokens,
+			failures: ["INVALID_REFRESH_TOKEN"]
+		},
+		logout: {
+			summary: "End this session",
+			access: "user",
+			rest: { route: "POST /auth/logout", tag: "Identity", status: 204 },
+			params: Params({}),
+			result: Type.Null()
+		},
+		logoutAll: {
+			summary: "End all of one's sessions",
+			access: "user",
+			rest: { route: "POST /auth/logout-all", tag: "Identity", status: 204 },
+			params: Params({}),
+			result: Type.Null()
+		},
+		keys: {
+			summary: "Public keys that verify access tokens (JWKS)",
+			access: "public",
+			rest: { route: "GET //.well-known/jwks.json", tag: "Identity" },
+			idempotent: true,
+			params: Params({}),
+			result: Type.Object({ keys: Type.Array(Jwk) })
+		},
+		revocations: {
+			summary: "Sessions that ended while an access token of theirs may still be alive",
+			access: "internal",
+			idempotent: true,
+			params: Params({}),
+			result: Type.Array(Type.Object({ sessionId: Id, until: Timestamp }))
+		}
+	},
+	events: {
+		"session.revoked.v1": {
+			summary: "A session has ended; its access tokens are refused from now on",
+			data: Type.Object({
+				sessionId: Id,
+				userId: Id,
+				reason: Type.Enum(["logout", "logout-all", "token-reuse"]),
+				until: Type.String({ format: "date-time", description: "When its last access token ends by itself" })
+			})
+		}
+	}
+});

@@ -1,0 +1,92 @@
+import { Type, type Static } from "typebox";
+import { contract } from "../lib/contract.ts";
+import { Id, Money, Params, Timestamp } from "./common.ts";
+
+const CartToken = Type.String({ pattern: "^[A-Za-z0-9_-]{43}$", description: "Names a guest's cart" });
+const guest = { cartToken: Type.Optional(CartToken) };
+const rest = {
+	tag: "Cart",
+	etag: ["version", "total.amount"],
+	headers: { "x-cart-token": "cartToken" },
+	responseHeaders: { "X-Cart-Token": "cartToken" }
+} as const;
+
+export const Cart = Type.Object({
+	id: Id,
+	items: Type.Array(
+		Type.Object({
+			productId: Id,
+			sku: Type.String(),
+			name: Type.String(),
+			quantity: Type.Integer(),
+			unitPrice: Money,
+			lineTotal: Money,
+			available: Type.Integer(),
+			notice: Type.Optional(
+				Type.Enum(["not_available", "not_enough"], { description: "Why this line cannot be bought as it is" })
+			)
+		})
+	),
+	total: Money,
+	version: Type.Integer(),
+	updatedAt: Timestamp,
+	cartToken: Type.Optional(CartToken)
+});
+export type Cart = Static<typeof Cart>;
+
+export const carts = contract({
+	name: "carts",
+	failures: {
+		PRODUCT_NOT_AVAILABLE: { status: 409, message: "This product is not for sale." },
+		CART_FULL: { status: 409, message: "A cart holds at most 100 different products." }
+	},
+	actions: {
+		get: {
+			summary: "Read the cart",
+			description:
+				"A guest's first answer carries `X-Cart-Token`, which names the cart from then on. An unknown token gets a new, empty cart.",
+			access: "public",
+			rest: { ...rest, route: "GET /cart" },
+			params: Params(guest),
+			result: Cart
+		},
+		clear: {
+			summary: "Empty the cart",
+			access: "public",
+			rest: { ...rest, route: "DELETE /cart" },
+			idempotent: true,
+			params: Params(guest),
+			result: Cart
+		},
+		setItem: {
+			summary: "Put so many of a product into the cart",
+			access: "public",
+			rest: { ...rest, route: "PUT /cart/items/:productId" },
+			params: Params({
+				...guest,
+				productId: Id,
+				quantity: Type.Integer({ minimum: 1, maximum: 999 })
+			}),
+			result: Cart,
+			failures: ["PRODUCT_NOT_AVAILABLE", "CART_FULL"]
+		},
+		removeItem: {
+			summary: "Take a product out of the cart",
+			access: "public",
+			rest: { ...rest, route: "DELETE /cart/items/:productId" },
+			idempotent: true,
+			params: Params({ ...guest, productId: Id }),
+			result: Cart
+		},
+		merge: {
+			summary: "Take over a guest's cart after log-in",
+			description: "Of a product in both carts the larger quantity stays. The guest's cart is gone afterwards.",
+			access: "user",
+			rest: { route: "POST /cart/merge", tag: "Cart", etag: ["version", "total.amount"] },
+			params: Params({ cartToken: CartToken }),
+			result: Cart,
+			failures: ["CART_FULL"]
+		}
+	},
+	events: {}
+});

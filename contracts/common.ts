@@ -1,0 +1,70 @@
+/** The vocabulary that all contracts share. */
+import { Type, type Static, type TProperties, type TSchema } from "typebox";
+
+export const Id = Type.String({ format: "uuid", description: "UUID" });
+
+export const Timestamp = Type.String({ format: "date-time", description: "RFC 3339, UTC" });
+
+/** A whole number of minor units (cents) of one ISO 4217 currency. */
+export const Money = Type.Object(
+	{
+		amount: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),
+		currency: Type.String({ pattern: "^[A-Z]{3}$" })
+	},
+	{ additionalProperties: false, description: "Minor units", examples: [{ amount: 1999, currency: "EUR" }] }
+);
+export type Money = Static<typeof Money>;
+
+// PostgreSQL refuses NUL and Sequelize silently stores it as two characters; lone surrogates
+// would be replaced. So neither is text here.
+const ONE_LINE = "^[^\\p{Cc}\\p{Cs}]*$";
+const MANY_LINES = "^(?:[^\\p{Cc}\\p{Cs}]|[\\n\\r\\t])*$";
+
+/** One line of text: no control characters, no lone surrogates. Lengths in code points. */
+export const Text = (minLength: number, maxLength: number, options: object = {}) =>
+	Type.String({ minLength, maxLength, pattern: ONE_LINE, ...options });
+
+/** Text with line breaks and tabs. */
+export const LongText = (maxLength: number, options: object = {}) =>
+	Type.String({ maxLength, pattern: MANY_LINES, ...options });
+
+export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** Parameters of an action: a name nobody declared is refused. */
+export const Params = <P extends TProperties>(properties: P) =>
+	Type.Object(properties, { additionalProperties: false });
+
+/** An object id or a slug, as in `GET /products/:idOrSlug`. */
+export const IdOrSlug = Type.String({ pattern: "^[a-z0-9]+(?:-[a-z0-9]+)*$", maxLength: 120 });
+
+/** Query parameters of every list. */
+export const pageParams = {
+	limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
+	cursor: Type.Optional(
+		Type.String({ maxLength: 512, pattern: "^[A-Za-z0-9_-]+$", description: "`nextCursor` of the page before" })
+	)
+};
+
+export const Page = <T extends TSchema>(item: T) =>
+	Type.Object({
+		items: Type.Array(item),
+		nextCursor: Nullable(Type.String({ description: "Null on the last page" }))
+	});
+
+export const Address = Type.Object(
+	{
+		name: Text(1, 200),
+		line1: Text(1, 200),
+		line2: Type.Optional(Text(1, 200)),
+		city: Text(1, 100),
+		region: Type.Optional(Text(1, 100)),
+		postalCode: Text(1, 20),
+		country: Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" }),
+		phone: Type.Optional(Text(3, 32))
+	},
+	{ additionalProperties: false }
+);
+export type Address = Static<typeof Address>;
+
+/** The key by which a client repeats a command without repeating its effect. */
+export const IdempotencyKey = Type.String({ pattern: "^[\\x21-\\x7e]{1,255}$" });

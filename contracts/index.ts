@@ -1,0 +1,36 @@
+/** The table of contents: every service of the system. A new service is added here and nowhere else. */
+import type { ActionsOf, EventName, EventsOf, ServiceContract } from "../lib/contract.ts";
+import { auth } from "./auth.ts";
+import { catalogEvents, notificationsEvents, ordersEvents, usersEvents } from "./backbone.ts";
+import { carts } from "./carts.ts";
+import { categories } from "./categories.ts";
+import { inventory } from "./inventory.ts";
+import { notifications } from "./notifications.ts";
+import { orders } from "./orders.ts";
+import { payments } from "./payments.ts";
+import { products } from "./products.ts";
+import { users } from "./users.ts";
+
+export const contracts = {
+	auth,
+	users,
+	products,
+	categories,
+	inventory,
+	carts,
+	orders,
+	payments,
+	notifications,
+	usersEvents,
+	catalogEvents,
+	ordersEvents,
+	notificationsEvents
+} as const;
+
+export type Actions = ActionsOf<typeof contracts>;
+export type Events = EventsOf<typeof contracts>;
+export type ActionName = keyof Actions & string;
+export type Fact = keyof Events & EventName;
+
+/** The same registry, without literal types, for code that walks all contracts. */
+export const allContracts: readonly ServiceContract[] = Object.values(contracts);

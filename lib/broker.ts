@@ -1,0 +1,80 @@
+/** How every broker of the system is set up, whichever services it carries. */
+import { ServiceBroker, type BrokerOptions, type ServiceSchema } from "moleculer";
+import type { Config } from "./config.ts";
+import { runInContext } from "./context.ts";
+import { accessMiddleware } from "./identity.ts";
+import { bindRuntime, type Runtime } from "./runtime.ts";
+import { resultMiddleware } from "./results.ts";
+import { JsonSchemaValidator } from "./validator.ts";
+
+const contextMiddleware = {
+	name: "Context",
+	localAction: (next: (ctx: any) => Promise<unknown>) => (ctx: { requestID?: string | null }) =>
+		runInContext({ requestId: ctx.requestID ?? undefined }, () => next(ctx))
+};
+
+/** Moleculer's options for a node of this configuration. */
+export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
+	return {
+		nodeID,
+		namespace: config.CLUSTER_NAME,
+		logger: logger(config),
+		requestTimeout: config.REQUEST_TIMEOUT_MS,
+		// Off unless an action's contract says that it is idempotent.
+		retryPolicy: { enabled: false, retries: 4, delay: 50, maxDelay: 1_000, factor: 2 },
+		circuitBreaker: {
+			enabled: true,
+			threshold: 0.5,
+			minRequestCount: config.BREAKER_FAILURES,
+			windowTime: 60,
+			halfOpenTime: config.BREAKER_HALF_OPEN_MS,
+			check: error => ((error as { code?: number }).code ?? 500) >= 500
+		},
+		bulkhead: {
+			enabled: true,
+			concurrency: config.BULKHEAD_CONCURRENCY,
+			maxQueueSize: config.BULKHEAD_QUEUE
+		},
+		tracking: { enabled: true, shutdownTimeout: config.DRAIN_MS },
+		heartbeatInterval: config.HEARTBEAT_SECONDS,
+		heartbeatTimeout: config.HEARTBEAT_SECONDS * 6,
+		contextParamsCloning: false,
+		validator: new JsonSchemaValidator(),
+		// We stop in an order of our own: several brokers in one process would each end it.
+		skipProcessEventRegistration: true,
+		middlewares: [
+			accessMiddleware,
+			contextMiddleware,
+			...(config.NODE_ENV === "production" ? [] : [resultMiddleware])
+		] as NonNullable<BrokerOptions["middlewares"]>
+	};
+}
+
+/** A broker on a runtime; the caller starts it. */
+export function createBroker(
+	runtime: Runtime,
+	nodeID: string,
+	services: readonly ServiceSchema[]
+): ServiceBroker {
+	const broker = new ServiceBroker(brokerOptions(runtime.config, nodeID));
+	bindRuntime(broker, runtime);
+	for (const schema of services) broker.createService(schema);
+	return broker;
+}
+
+function logger({ LOG_LEVEL, LOG_FORMAT }: Config): NonNullable<BrokerOptions["logger"]> {
+	// Moleculer's own chatter about nodes and services is for those who debug it.
+	const quiet = ["debug", "trace"].includes(LOG_LEVEL) ? LOG_LEVEL : LOG_LEVEL === "info" ? "warn" : LOG_LEVEL;
+	const level = {
+		BROKER: quiet,
+		REGISTRY: quiet,
+		TRANSIT: quiet,
+		TRANSPORTER: quiet,
+		DISCOVERER: quiet,
+		CACHER: quiet,
+		"**": LOG_LEVEL
+	};
+	return LOG_FORMAT === "json"
+		? { type: "Pino", options: { level, pino: { options: {} } } }
+		: { type: "Console", options: { level, formatter: "short", colors: process.stdout.isTTY } };
+}

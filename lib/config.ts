@@ -1,0 +1,191 @@
+/**
+ * The whole configuration: one schema of the environment, read once at start. `.env.example` is
+ * generated from it. Names avoid those of Moleculer's own broker options (`LOGGER`, `NAMESPACE`, …),
+ * which its runner would read as overrides.
+ */
+import { readFileSync } from "node:fs";
+import { Type, type Static, type TSchema } from "typebox";
+import { createAjv, fieldErrors } from "./validator.ts";
+
+export const GROUPS = ["users", "catalog", "orders", "notifications"] as const;
+/** A group of services: the unit that has a database, is deployed and scaled. The gateway has no database. */
+export type Group = (typeof GROUPS)[number];
+
+const Port = (description: string, fallback?: number) =>
+	Type.Integer({ minimum: 0, maximum: 65_535, description, ...(fallback === undefined ? {} : { default: fallback }) });
+const Url = (protocols: string, description: string) =>
+	Type.Optional(Type.String({ pattern: `^(?:${protocols})://\\S+$`, description }));
+const Positive = (description: string, fallback: number) =>
+	Type.Integer({ minimum: 1, description, default: fallback });
+
+export const Environment = Type.Object({
+	NODE_ENV: Type.Enum(["development", "test", "production"], {
+		default: "development",
+		description: "`production` skips the check of results against their contracts"
+	}),
+	PORT: Port("The public port of the gateway. 0 takes a free one", 3000),
+	OPS_PORT: Port("The port for operators: probes. Never open it to the public. 0 takes a free one", 3030),
+	HOST: Type.String({
+		minLength: 1,
+		default: "127.0.0.1",
+		description: "The address that both ports listen on; containers need 0.0.0.0"
+	}),
+	DATA_DIR: Type.String({
+		minLength: 1,
+		default: "var",
+		description: "Where the embedded database, generated keys and kept mails live"
+	}),
+	PUBLIC_URL: Url("https?", "Address under which clients reach the gateway; used in links. Default: http://HOST:PORT"),
+	CORS_ORIGINS: Type.String({
+		default: "",
+		pattern: "^(?:https?://[^\\s,/]+(?:,https?://[^\\s,/]+)*)?$",
+		description: "Origins, separated by commas, whose pages may call the API from a browser"
+	}),
+	DATABASE_URL: Url(
+		"postgres(?:ql)?",
+		"PostgreSQL server; each group uses the database named after it, prefixed by the URL's path and `_` if there is one. Unset: an embedded server (one process only)"
+	),
+	USERS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group users, where it is a server of its own"),
+	CATALOG_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group catalog, likewise"),
+	ORDERS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group orders, likewise"),
+	NOTIFICATIONS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group notifications, likewise"),
+	DATABASE_POOL_SIZE: Positive("Connections per group and process at most", 10),
+	EMBEDDED_DATABASE_PORT: Port("Port of the embedded PostgreSQL. 0 takes a free one", 0),
+	NATS_URL: Url("nats|tls", "NATS server with JetStream, several separated by commas. Setting it makes this node part of a cluster"),
+	REDIS_URL: Url("rediss?", "Redis: cache of the cluster. Required with NATS_URL"),
+	EVENT_STREAM_REPLICAS: Type.Integer({
+		minimum: 1,
+		maximum: 5,
+		default: 1,
+		description: "Copies of each durable event in JetStream; 3 in production"
+	}),
+	CLUSTER_NAME: Type.String({
+		pattern: "^[a-z0-9-]*$",
+		default: "valence",
+		description: "Clusters of different names do not see each other on the same NATS and Redis"
+	}),
+	NODE_NAME: Type.Optional(
+		Type.String({ pattern: "^[A-Za-z0-9_-]{1,60}$", description: "Unique id of this node. Default: group, host and process id" })
+	),
+	REQUEST_TIMEOUT_MS: Positive("How long a call between services may take", 8_000),
+	BREAKER_FAILURES: Positive("Failures within a minute after which a node's action is left alone", 5),
+	BREAKER_HALF_OPEN_MS: Positive("After how long an action that was left alone is tried again", 60_000),
+	BULKHEAD_CONCURRENCY: Positive("Calls of one action that a node works on at once", 50),
+	BULKHEAD_QUEUE: Positive("Calls of one action that may wait beyond those; more are refused", 500),
+	HEARTBEAT_SECONDS: Positive("How often nodes say that they are alive. A killed one is noticed at once all the same", 5),
+	DRAIN_MS: Positive("How long a node that was asked to stop may take to finish what it began", 10_000),
+	STOCK_TIMEOUT_MS: Positive("How long an order waits for stock before it is cancelled", 30_000),
+	PAYMENT_TIMEOUT_MS: Positive("How long an order waits to be paid before it is cancelled", 900_000),
+	AUTH_KEYS: Type.Optional(
+		Type.String({
+			description:
+				"Private keys that sign access tokens, as a JWK set; the first signs, all verify. Required in a cluster. One process makes its own in DATA_DIR"
+		})
+	),
+	SMTP_URL: Url("smtps?", "Mail server. Unset: mails are kept as .eml files in DATA_DIR/mail and named in the log"),
+	MAIL_FROM: Type.String({ minLength: 3, default: "Valence <no-reply@valence.test>", description: "Sender of all mails" }),
+	DEMO_DATA: Type.Optional(
+		Type.Boolean({ description: "Whether to load the demo catalog and log-ins. Default: yes in one process with an embedded database, else no" })
+	),
+	DEMO_PASSWORD: Type.String({ minLength: 8, maxLength: 128, default: "valence-demo-2026", description: "Password of the demo log-ins" }),
+	LOG_LEVEL: Type.Enum(["fatal", "error", "warn", "info", "debug", "trace"], { default: "info", description: "What is logged" }),
+	LOG_FORMAT: Type.Enum(["text", "json"], { default: "text", description: "`json` writes one object a line (pino)" })
+});
+export type Config = Readonly<Static<typeof Environment>>;
+
+/** Variables whose value may stand in a file instead, named by the variable with `_FILE` behind it. */
+export const SECRETS = [
+	"DATABASE_URL",
+	"USERS_DATABASE_URL",
+	"CATALOG_DATABASE_URL",
+	"ORDERS_DATABASE_URL",
+	"NOTIFICATIONS_DATABASE_URL",
+	"NATS_URL",
+	"REDIS_URL",
+	"AUTH_KEYS",
+	"SMTP_URL",
+	"DEMO_PASSWORD"
+] as const satisfies readonly (keyof Config)[];
+
+/** Everything that is wrong with the environment, in one message for a person. */
+export class ConfigError extends Error {
+	readonly mistakes: readonly string[];
+	constructor(mistakes: readonly string[]) {
+		super(`The configuration has ${mistakes.length} mistake(s):\n${mistakes.map(m => `  - ${m}`).join("\n")}`);
+		this.name = "ConfigError";
+		this.mistakes = mistakes;
+	}
+}
+
+const check = createAjv({ coerce: true }).compile(Environment);
+
+/**
+ * Reads and checks the environment. Throws a ConfigError that lists all mistakes at once and
+ * never shows a value, which might be a secret.
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+	const mistakes: string[] = [];
+	const values: Record<string, string> = {};
+	for (const name of Object.keys(Environment.properties)) {
+		const value = env[name];
+		// An empty variable is an unset one, as compose files write it.
+		if (value !== undefined && value !== "") values[name] = value;
+	}
+	for (const name of SECRETS) {
+		const file = env[`${name}_FILE`];
+		if (!file) continue;
+		if (values[name] !== undefined) {
+			mistakes.push(`${name} and ${name}_FILE are both set; set one.`);
+			continue;
+		}
+		try {
+			values[name] = readFileSync(file, "utf8").trim();
+		} catch (error) {
+			mistakes.push(`${name}_FILE: cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+		}
+	}
+	if (!check(values))
+		for (const { field, message } of fieldErrors(check.errors))
+			mistakes.push(`${field} ${message}. ${describe(field)}`);
+	const config = values as unknown as Config;
+	if (config.NATS_URL) {
+		const inCluster = "is required in a cluster (NATS_URL is set)";
+		if (!config.REDIS_URL) mistakes.push(`REDIS_URL ${inCluster}.`);
+		if (!config.AUTH_KEYS) mistakes.push(`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`);
+		if (!config.DATABASE_URL && GROUPS.some(group => !ownUrl(config, group)))
+			mistakes.push(`DATABASE_URL ${inCluster}, or one URL for each group.`);
+	}
+	if (mistakes.length > 0) throw new ConfigError(mistakes);
+	return Object.freeze(config);
+}
+
+const describe = (name: string): string =>
+	(Environment.properties as Record<string, TSchema & { description?: string }>)[name]?.description ?? "";
+
+const ownUrl = (config: Config, group: Group): string | undefined =>
+	config[`${group.toUpperCase()}_DATABASE_URL` as "USERS_DATABASE_URL"];
+
+/** The URL of a group's database. Throws where none is configured (one process: not started yet). */
+export function databaseUrl(config: Config, group: Group): string {
+	const own = ownUrl(config, group);
+	if (own) return own;
+	if (!config.DATABASE_URL) throw new Error(`No database is configured for the group ${group}.`);
+	const url = new URL(config.DATABASE_URL);
+	const prefix = url.pathname.replace(/^\//, "");
+	url.pathname = `/${prefix ? `${prefix}_` : ""}${group}`;
+	return url.href;
+}
+
+export const isCluster = (config: Config): boolean => config.NATS_URL !== undefined;
+
+/** The text of `.env.example`. */
+export function envExample(): string {
+	const lines = Object.entries(Environment.properties as Record<string, TSchema & Record<string, any>>).map(
+		([name, { description, default: fallback, enum: choices }]) => {
+			const alternatives = choices ? ` One of ${(choices as string[]).join(", ")}.` : "";
+			const file = (SECRETS as readonly string[]).includes(name) ? ` ${name}_FILE may name a file with it.` : "";
+			return `# ${description}.${alternatives}${file}\n#${name}=${fallback ?? ""}\n`;
+		}
+	);
+	return `# Configuration of Valence. Generated from lib/config.ts by \`npm run generate\`; do not edit.\n# Every variable is optional in one process.\n\n${lines.join("\n")}`;
+}

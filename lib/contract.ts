@@ -1,0 +1,134 @@
+/**
+ * What a service promises, as plain values: its actions, events and failures. Types of calls,
+ * validation, REST routes, OpenAPI and the registry are all derived from these.
+ */
+import type { Static, TObject, TSchema } from "typebox";
+
+/** Who may call an action. `internal` actions are for other services only and never get a route. */
+export type Access = "public" | "user" | "staff" | "admin" | "internal";
+
+/** A way an action can fail that callers may rely on: a stable code, an HTTP status, a sentence. */
+export interface FailureContract {
+	readonly status: number;
+	readonly message: string;
+}
+
+/** Failures that any action may answer with; they need no declaration of their own. */
+export const commonFailures = {
+	UNAUTHENTICATED: { status: 401, message: "Sign in to do this." },
+	FORBIDDEN: { status: 403, message: "You may not do this." },
+	NOT_FOUND: { status: 404, message: "There is no such thing, or it is not yours." },
+	VERSION_MISMATCH: {
+		status: 412,
+		message: "It was changed in the meantime. Read it again and repeat your change."
+	},
+	VALIDATION_ERROR: { status: 422, message: "Some fields are not valid." }
+} as const satisfies Record<string, FailureContract>;
+export type CommonFailure = keyof typeof commonFailures;
+
+/**
+ * How an action is reached over HTTP. Plain data, so that it can travel with the action.
+ *
+ * Each parameter has exactly one source: the path where the path names it, a header where
+ * `headers` names it, else the query (GET, DELETE) or the body (POST, PUT, PATCH); never two.
+ */
+export interface RestContract {
+	/** Method and path below `/api/v1`, as in `GET /orders/:id`; `//` before the path leaves the prefix out. */
+	readonly route: `${"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} /${string}`;
+	/** Heading in the documentation. */
+	readonly tag: string;
+	/** The status of success (default 200), or the status that the value of a result's field selects. */
+	readonly status?: number | { readonly field: string; readonly map: Record<string, number>; readonly otherwise: number };
+	/** Parameter by lower-case request header, for example `{ "idempotency-key": "idempotencyKey" }`. */
+	readonly headers?: Readonly<Record<string, string>>;
+	/** Parameters of POST, PUT or PATCH that come from the query after all. */
+	readonly query?: readonly string[];
+	/** Result fields (dotted) that together make the strong ETag; the first is the version that If-Match compares. */
+	readonly etag?: readonly string[];
+	/** `Location` of what was made; `{field}` is filled from the result. */
+	readonly location?: string;
+	/** Result field by response header; the field is left in the body. */
+	readonly responseHeaders?: Readonly<Record<string, string>>;
+	/** Headers that must be present, else 400; `if-match` missing is 428. */
+	readonly required?: readonly string[];
+}
+
+export interface ActionContract<
+	P extends TObject = TObject,
+	R extends TSchema = TSchema,
+	F extends string = string
+> {
+	readonly summary: string;
+	readonly description?: string;
+	readonly access: Access;
+	readonly rest?: RestContract;
+	readonly params: P;
+	readonly result: R;
+	readonly failures?: readonly F[];
+	/** True when a repetition does no harm: only such actions are retried by the broker. */
+	readonly idempotent?: boolean;
+	/** Milliseconds until a call is given up; the broker's `requestTimeout` otherwise. */
+	readonly timeout?: number;
+	/** Kept by the cacher under these parameters for at most `ttl` seconds. Never for what depends on the caller. */
+	readonly cache?: { readonly keys: readonly string[]; readonly ttl: number };
+}
+
+/** A fact. Its name is `<aggregate>.<fact>.v<N>`; its topic `<aggregate>.events`. */
+export interface EventContract<D extends TObject = TObject> {
+	readonly summary: string;
+	readonly data: D;
+}
+export type EventName = `${string}.${string}.v${number}`;
+
+export interface ServiceContract<
+	N extends string = string,
+	A extends Record<string, ActionContract> = Record<string, ActionContract>,
+	E extends Record<string, EventContract> = Record<string, EventContract>,
+	F extends Record<string, FailureContract> = Record<string, FailureContract>
+> {
+	readonly name: N;
+	readonly actions: A;
+	readonly events: E;
+	readonly failures: F;
+}
+
+/** Declares a service's contract. The identity function: all it does is to infer and check. */
+export const contract = <
+	const N extends string,
+	A extends Record<string, ActionContract<TObject, TSchema, (keyof F & string) | CommonFailure>>,
+	E extends Record<string, EventContract>,
+	const F extends Record<string, FailureContract>
+>(
+	definition: ServiceContract<N, A, E, F>
+): ServiceContract<N, A, E, F> => definition;
+
+type Promised<A> = A extends ActionContract
+	? { params: Static<A["params"]>; result: Static<A["result"]> }
+	: never;
+type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends (
+	i: infer I
+) => void
+	? I
+	: never;
+
+/** `"orders.get": { params, result }` for every action of the contracts in C. */
+export type ActionsOf<C extends Record<string, ServiceContract>> = UnionToIntersection<
+	{
+		[K in keyof C]: {
+			[A in keyof C[K]["actions"] & string as `${C[K]["name"]}.${A}`]: Promised<
+				C[K]["actions"][A]
+			>;
+		};
+	}[keyof C]
+>;
+
+/** `"order.created.v1": data` for every event of the contracts in C. */
+export type EventsOf<C extends Record<string, ServiceContract>> = UnionToIntersection<
+	{
+		[K in keyof C]: {
+			[E in keyof C[K]["events"] & EventName]: C[K]["events"][E] extends EventContract
+				? Static<C[K]["events"][E]["data"]>
+				: never;
+		};
+	}[keyof C]
+>;

@@ -1,0 +1,12 @@
+import { somebody, startTestNode, type TestNode } from "../tests/support/node.ts";
+
+describe("a node", () => {
+	let node: TestNode;
+	beforeAll(async () => {
+		node = await startTestNode(["users"]);
+	});
+	afterAll(() => node.stop());
+	it("answers", async () => {
+		expect(await node.call("users-events.status", {}, somebody())).toMatchObject({ database: "up", unpublished: 0 });
+	});
+});

@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Envelope } from "./envelope.ts";
+import type { Consume, EventStream, Receipt } from "./stream.ts";
+
+interface Consumer {
+	readonly types: ReadonlySet<string>;
+	readonly consume: Consume;
+	readonly stop: AbortController;
+	readonly running: Set<Promise<void>>;
+}
+
+/**
+ * The stream of the one-process shape: `publish` hands the event to every consumer and resolves
+ * when all are done with it. It keeps nothing: after a crash the outbox row is still unpublished
+ * and is handed out again, and the inboxes drop what was done already.
+ */
+export class LocalStream implements EventStream {
+	readonly kind = "local";
+	readonly #consumers = new Map<string, Consumer>();
+	#sequence = 0;
+
+	async publish(event: Envelope): Promise<Receipt> {
+		const aggregateType = event.aggregatetype;
+		const interested = [...this.#consumers.values()].filter(({ types }) => types.has(aggregateType));
+		await Promise.all(interested.map(consumer => deliver(consumer, event)));
+		return { sequence: ++this.#sequence, epoch: "local", duplicate: false };
+	}
+
+	subscribe(consumer: string, aggregateTypes: readonly string[], consume: Consume): Promise<void> {
+		if (this.#consumers.has(consumer))
+			return Promise.reject(new Error(`The consumer '${consumer}' is subscribed twice.`));
+		this.#consumers.set(consumer, {
+			types: new Set(aggregateTypes),
+			consume,
+			stop: new AbortController(),
+			running: new Set()
+		});
+		return Promise.resolve();
+	}
+
+	async unsubscribe(consumer: string): Promise<void> {
+		const entry = this.#consumers.get(consumer);
+		entry?.stop.abort();
+		// It stays listed, so that a publish under way fails instead of passing it over.
+		await Promise.allSettled(entry?.running ?? []);
+	}
+
+	isUp(): boolean {
+		return true;
+	}
+
+	async close(): Promise<void> {
+		await Promise.all([...this.#consumers.keys()].map(name => this.unsubscribe(name)));
+		this.#consumers.clear();
+	}
+}
+
+function deliver(consumer: Consumer, event: Envelope): Promise<void> {
+	const run = deliverUntilDone(consumer, event);
+	consumer.running.add(run);
+	const forget = () => consumer.running.delete(run);
+	run.then(forget, forget);
+	return run;
+}
+
+async function deliverUntilDone({ consume, stop: { signal } }: Consumer, event: Envelope): Promise<void> {
+	for (let deliveries = 1; ; deliveries++) {
+		// The publish fails, so the outbox keeps the event for the next start.
+		signal.throwIfAborted();
+		const verdict = await consume(event, deliveries);
+		if (verdict.done) return;
+		await sleep(verdict.delayMs, undefined, { signal });
+	}
+}

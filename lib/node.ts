@@ -1,0 +1,69 @@
+/** A node: one broker with the services of some groups, from first check to last goodbye. */
+import { readdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { ServiceBroker, ServiceSchema } from "moleculer";
+import { createBroker } from "./broker.ts";
+import { databaseUrl, GROUPS, type Config } from "./config.ts";
+import { requireCurrentSchema } from "./migrations.ts";
+import { createRuntime, type Runtime } from "./runtime.ts";
+
+/** What can be deployed by itself: the groups with a database, and the gateway. */
+export const UNITS = [...GROUPS, "gateway"] as const;
+export type Unit = (typeof UNITS)[number];
+
+export interface ValenceNode {
+	readonly broker: ServiceBroker;
+	readonly runtime: Runtime;
+	/** Finishes what runs, stops the services, closes the pools. */
+	stop(): Promise<void>;
+}
+
+const SERVICES = join(import.meta.dirname, "..", "services");
+
+/** The service schemas of a unit: every `*.service.ts` in its folder. */
+export async function loadServices(unit: Unit): Promise<ServiceSchema[]> {
+	const folder = join(SERVICES, unit);
+	const files = readdirSync(folder)
+		.filter(file => file.endsWith(".service.ts"))
+		.sort();
+	return Promise.all(
+		files.map(async file => {
+			const module = (await import(pathToFileURL(join(folder, file)).href)) as { default: ServiceSchema };
+			return module.default;
+		})
+	);
+}
+
+export interface NodeOptions {
+	readonly units: readonly Unit[];
+	/** Services beside those of the units; tests hand in their fakes here. */
+	readonly extra?: readonly ServiceSchema[];
+}
+
+/**
+ * Starts a node. Throws an OlderSchemaError or NewerSchemaError where a database does not fit this
+ * code, before anything has been started.
+ */
+export async function startNode(config: Config, { units, extra = [] }: NodeOptions): Promise<ValenceNode> {
+	for (const group of GROUPS)
+		if (units.includes(group)) await requireCurrentSchema(group, databaseUrl(config, group));
+	const services = (await Promise.all(units.map(loadServices))).flat();
+	const runtime = await createRuntime(config);
+	const broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [...services, ...extra]);
+	const stop = async () => {
+		await broker.stop();
+		await runtime.close();
+	};
+	try {
+		await broker.start();
+	} catch (error) {
+		await stop().catch(() => {});
+		throw error;
+	}
+	return { broker, runtime, stop };
+}
+
+const defaultName = (units: readonly Unit[]): string =>
+	`${units.length > 1 ? "all" : units[0]}-${hostname()}-${process.pid}`;

@@ -1,0 +1,121 @@
+/** The one typed layer over Moleculer's schemas: joins contracts with their handlers. */
+import type { CallingOptions, Service, ServiceBroker, ServiceSchema } from "moleculer";
+import type { Static } from "typebox";
+import { type Actions, type Events, type Fact } from "../contracts/index.ts";
+import type { ActionContract, ServiceContract } from "./contract.ts";
+import type { Tx } from "./database.ts";
+import type { Envelope } from "./events/envelope.ts";
+import type { Meta } from "./identity.ts";
+
+/** Moleculer's `call`, narrowed to what the contracts promise. */
+export interface Caller {
+	call<K extends keyof Actions>(
+		action: K,
+		params: Actions[K]["params"],
+		options?: CallingOptions
+	): Promise<Actions[K]["result"]>;
+}
+
+/** What a handler is given. Facts are recorded in a transaction, so there is no `emit` here. */
+export interface Ctx<P> extends Caller {
+	readonly params: P;
+	readonly meta: Meta;
+	readonly requestID: string | null;
+}
+
+/** A broker, seen through the contracts. */
+export const callerOf = (broker: ServiceBroker): Caller => broker as unknown as Caller;
+
+declare const methodsOf: unique symbol;
+/** A Moleculer mixin that adds `Methods` to `this`. */
+export interface Mixin<Methods> extends Partial<ServiceSchema> {
+	readonly [methodsOf]?: Methods;
+}
+export const mixin = <Methods>(schema: Partial<ServiceSchema>): Mixin<Methods> =>
+	schema as Mixin<Methods>;
+
+type MethodsOf<X> = X extends Mixin<infer Methods> ? Methods : never;
+type Intersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void
+	? I
+	: never;
+type Mixed<X extends readonly Mixin<unknown>[]> = X extends readonly [] ? unknown : Intersection<MethodsOf<X[number]>>;
+
+type This<M, X extends readonly Mixin<unknown>[]> = Pick<Service, "name" | "fullName" | "logger"> & {
+	readonly broker: ServiceBroker & Caller;
+	
+} & M &
+	Mixed<X>;
+
+interface Implementation<
+	A extends Record<string, ActionContract>,
+	M,
+	X extends readonly Mixin<unknown>[],
+	T
+> {
+	readonly mixins?: X;
+	readonly settings?: Record<string, unknown>;
+	readonly actions: {
+		[K in keyof A]: (
+			this: T,
+			ctx: Ctx<Static<A[K]["params"]>>
+		) => Promise<Static<A[K]["result"]>>;
+	};
+	/** Durable: each runs effectively once, in the transaction that it is handed (needs the events mixin). */
+	readonly events?: { [K in Fact]?: (this: T, event: Envelope<Events[K]>, tx: Tx) => Promise<void> };
+	/** Heard at most once, maybe never: for those who only look on. Nothing that must happen belongs here. */
+	readonly watch?: { [K in Fact]?: (this: T, event: Envelope<Events[K]>) => void };
+	readonly methods?: M & ThisType<T>;
+	created?(this: T): void;
+	started?(this: T): Promise<void>;
+	stopped?(this: T): Promise<void>;
+}
+
+/** What the wire and Moleculer's registry see of an action. */
+const actionSchema = (contract: ActionContract, handler: unknown): object => ({
+	summary: contract.summary,
+	access: contract.access,
+	visibility: contract.access === "internal" ? "public" : "published",
+	// Moleculer reads `rest` itself where autoAliases are on; ours is read from the contract.
+	route: contract.rest,
+	params: contract.params,
+	result: contract.result,
+	...(contract.cache ? { cache: { keys: [...contract.cache.keys], ttl: contract.cache.ttl } } : {}),
+	retryPolicy: { enabled: contract.idempotent === true },
+	...(contract.timeout ? { timeout: contract.timeout } : {}),
+	handler
+});
+
+/**
+ * Joins a contract with its handlers into the schema that the broker loads. Curried, so that
+ * literal types survive inference.
+ */
+export const implement =
+	<C extends ServiceContract>({ name, actions }: C) =>
+	<
+		M extends Record<string, (...args: never[]) => unknown> = Record<never, never>,
+		const X extends readonly Mixin<unknown>[] = readonly []
+	>({
+		actions: handlers,
+		events = {},
+		watch = {},
+		...rest
+	}: Implementation<C["actions"], M, X, This<M, X>>): ServiceSchema =>
+		({
+			...rest,
+			name,
+			actions: Object.fromEntries(
+				Object.entries(actions).map(([action, contract]) => [
+					action,
+					actionSchema(contract, handlers[action as keyof typeof handlers])
+				])
+			),
+			durable: events,
+			events: Object.fromEntries(
+				Object.entries(watch).map(([type, handler]) => [
+					type,
+					function (this: unknown, ctx: { params: Envelope }) {
+						return (handler as (event: Envelope) => void).call(this, ctx.params);
+					}
+				])
+			)
+		}) as unknown as ServiceSchema;

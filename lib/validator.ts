@@ -1,0 +1,71 @@
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import ajvFormats from "ajv-formats";
+import { Errors, Validators } from "moleculer";
+
+export interface FieldError {
+	/** Dotted path of the field. */
+	readonly field: string;
+	readonly code: string;
+	readonly message: string;
+}
+
+const addFormats = ajvFormats as unknown as (ajv: Ajv, formats: string[]) => Ajv;
+
+/** An Ajv that speaks the formats the contracts use. `coerce` turns strings of a URL into numbers and booleans. */
+export function createAjv({ coerce = false } = {}): Ajv {
+	const ajv = new Ajv({
+		allErrors: true,
+		useDefaults: true,
+		coerceTypes: coerce,
+		strict: true,
+		allowUnionTypes: true
+	});
+	return addFormats(ajv, ["uuid", "date-time", "email", "uri"]);
+}
+
+/** Says which fields are wrong and how, and never what they contain. */
+export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): FieldError[] =>
+	(errors ?? [])
+		// A union reports each branch and then itself; the last says it all.
+		.filter(({ keyword }) => keyword !== "if")
+		.map(({ instancePath, keyword, params, message }) => {
+			const missing = keyword === "required" ? (params["missingProperty"] as string) : undefined;
+			const unknown =
+				keyword === "additionalProperties" ? (params["additionalProperty"] as string) : undefined;
+			const path = instancePath.slice(1).split("/").filter(Boolean);
+			const field = [...path, ...[missing ?? unknown].filter(name => name !== undefined)];
+			return {
+				field: field.map(part => part.replaceAll("~1", "/").replaceAll("~0", "~")).join("."),
+				code: missing ? "required" : unknown ? "unknown" : keyword,
+				message: missing ? "is required" : unknown ? "is not known" : (message ?? "is not valid")
+			};
+		});
+
+/** Lets the broker check JSON Schema (what contracts are made of) instead of fastest-validator rules. */
+export class JsonSchemaValidator extends Validators.Base {
+	readonly #ajv = createAjv();
+	readonly #internal = new Validators.Fastest({});
+
+	constructor() {
+		super({});
+	}
+
+	// Moleculer's own services ($node, …) and moleculer-web still speak fastest-validator.
+	override compile(schema: Record<string, unknown>): any {
+		if (schema["type"] !== "object" || typeof schema["properties"] !== "object")
+			return this.#internal.compile(schema);
+		const check: ValidateFunction = this.#ajv.compile(schema);
+		return (params: unknown) => check(params) || fieldErrors(check.errors);
+	}
+
+	override validate(params: Record<string, unknown>, schema: Record<string, unknown>): boolean {
+		const result = this.compile(schema)(params);
+		if (result !== true)
+			throw new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", result);
+		return true;
+	}
+
+	override convertSchemaToMoleculer(schema: Record<string, unknown>): Record<string, unknown> {
+		return schema;
+	}
+}

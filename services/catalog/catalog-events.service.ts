@@ -1,0 +1,4 @@
+import { catalogEvents } from "../../contracts/backbone.ts";
+import { backboneService } from "../../mixins/backbone.ts";
+
+export default backboneService("catalog", catalogEvents);

@@ -1,0 +1,1 @@
+export { createEventTables as up, dropEventTables as down } from "../../../lib/events/tables.ts";

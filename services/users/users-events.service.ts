@@ -1,0 +1,4 @@
+import { usersEvents } from "../../contracts/backbone.ts";
+import { backboneService } from "../../mixins/backbone.ts";
+
+export default backboneService("users", usersEvents);
