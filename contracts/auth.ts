@@ -9,7 +9,10 @@ const Password = Type.String({
 	description: "8 to 128 characters",
 	examples: ["correct horse battery"]
 });
-const RefreshToken = Type.String({ pattern: "^[A-Za-z0-9_-]{43}$", description: "256 bits, base64url" });
+const RefreshToken = Type.String({
+	pattern: "^[A-Za-z0-9_-]{43}$",
+	description: "256 bits, base64url"
+});
 
 export const Tokens = Type.Object({
 	accessToken: Type.String(),
@@ -36,16 +39,27 @@ export const auth = contract({
 	failures: {
 		EMAIL_TAKEN: { status: 409, message: "An account with this e-mail address exists already." },
 		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
-		PASSWORD_TOO_COMMON: { status: 422, message: "This password is among the most common ones. Choose another." },
+		PASSWORD_TOO_COMMON: {
+			status: 422,
+			message: "This password is among the most common ones. Choose another."
+		},
 		INVALID_CREDENTIALS: { status: 401, message: "The login or the password is wrong." },
-		INVALID_REFRESH_TOKEN: { status: 401, message: "This refresh token is not valid any more. Sign in again." },
+		INVALID_REFRESH_TOKEN: {
+			status: 401,
+			message: "This refresh token is not valid any more. Sign in again."
+		},
 		BUSY: { status: 503, message: "Too many sign-ins at once. Try again in a moment." }
 	},
 	actions: {
 		register: {
 			summary: "Create an account",
 			access: "public",
-			rest: { route: "POST /auth/register", tag: "Identity", status: 201, location: "/api/v1/users/me" },
+			rest: {
+				route: "POST /auth/register",
+				tag: "Identity",
+				status: 201,
+				location: "/api/v1/users/me"
+			},
 			params: Params({
 				email: Email,
 				username: Username,
@@ -60,7 +74,10 @@ export const auth = contract({
 			access: "public",
 			rest: { route: "POST /auth/login", tag: "Identity" },
 			params: Params({
-				login: Text(1, 254, { description: "E-mail address or username", examples: ["ada@example.com"] }),
+				login: Text(1, 254, {
+					description: "E-mail address or username",
+					examples: ["ada@example.com"]
+				}),
 				password: Type.String({ minLength: 1, maxLength: 128, examples: ["correct horse battery"] })
 			}),
 			result: Tokens,
@@ -113,7 +130,10 @@ export const auth = contract({
 				sessionId: Id,
 				userId: Id,
 				reason: Type.Enum(["logout", "logout-all", "token-reuse"]),
-				until: Type.String({ format: "date-time", description: "When its last access token ends by itself" })
+				until: Type.String({
+					format: "date-time",
+					description: "When its last access token ends by itself"
+				})
 			})
 		}
 	}

@@ -2,7 +2,10 @@ import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Id, Money, Params, Timestamp } from "./common.ts";
 
-const CartToken = Type.String({ pattern: "^[A-Za-z0-9_-]{43}$", description: "Names a guest's cart" });
+const CartToken = Type.String({
+	pattern: "^[A-Za-z0-9_-]{43}$",
+	description: "Names a guest's cart"
+});
 const guest = { cartToken: Type.Optional(CartToken) };
 const rest = {
 	tag: "Cart",
@@ -23,7 +26,9 @@ export const Cart = Type.Object({
 			lineTotal: Money,
 			available: Type.Integer(),
 			notice: Type.Optional(
-				Type.Enum(["not_available", "not_enough"], { description: "Why this line cannot be bought as it is" })
+				Type.Enum(["not_available", "not_enough"], {
+					description: "Why this line cannot be bought as it is"
+				})
 			)
 		})
 	),
@@ -44,7 +49,7 @@ export const carts = contract({
 		get: {
 			summary: "Read the cart",
 			description:
-				"A guest's first answer carries `X-Cart-Token`, which names the cart from then on. An unknown token gets a new, empty cart.",
+				"A guest's first answer carries `X-Cart-Token`, which names the cart from then on.",
 			access: "public",
 			rest: { ...rest, route: "GET /cart" },
 			params: Params(guest),
@@ -80,7 +85,8 @@ export const carts = contract({
 		},
 		merge: {
 			summary: "Take over a guest's cart after log-in",
-			description: "Of a product in both carts the larger quantity stays. The guest's cart is gone afterwards.",
+			description:
+				"Of a product in both carts the larger quantity stays. The guest's cart is gone afterwards.",
 			access: "user",
 			rest: { route: "POST /cart/merge", tag: "Cart", etag: ["version", "total.amount"] },
 			params: Params({ cartToken: CartToken }),

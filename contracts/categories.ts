@@ -16,7 +16,9 @@ export type Category = Static<typeof Category>;
 export const CategoryNode = Type.Object({
 	...Category.properties,
 	children: Type.Optional(
-		Type.Array(Type.Unknown(), { description: "Categories of the same shape, each with its children" })
+		Type.Array(Type.Unknown(), {
+			description: "Categories of the same shape, each with its children"
+		})
 	)
 });
 export type CategoryNode = Static<typeof CategoryNode>;

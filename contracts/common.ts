@@ -11,7 +11,11 @@ export const Money = Type.Object(
 		amount: Type.Integer({ minimum: 0, maximum: 1_000_000_000_000 }),
 		currency: Type.String({ pattern: "^[A-Z]{3}$" })
 	},
-	{ additionalProperties: false, description: "Minor units", examples: [{ amount: 1999, currency: "EUR" }] }
+	{
+		additionalProperties: false,
+		description: "Minor units",
+		examples: [{ amount: 1999, currency: "EUR" }]
+	}
 );
 export type Money = Static<typeof Money>;
 
@@ -41,7 +45,11 @@ export const IdOrSlug = Type.String({ pattern: "^[a-z0-9]+(?:-[a-z0-9]+)*$", max
 export const pageParams = {
 	limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
 	cursor: Type.Optional(
-		Type.String({ maxLength: 512, pattern: "^[A-Za-z0-9_-]+$", description: "`nextCursor` of the page before" })
+		Type.String({
+			maxLength: 512,
+			pattern: "^[A-Za-z0-9_-]+$",
+			description: "`nextCursor` of the page before"
+		})
 	)
 };
 

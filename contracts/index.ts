@@ -29,7 +29,7 @@ export const contracts = {
 
 export type Actions = ActionsOf<typeof contracts>;
 export type Events = EventsOf<typeof contracts>;
-export type ActionName = keyof Actions & string;
+export type ActionName = keyof Actions;
 export type Fact = keyof Events & EventName;
 
 /** The same registry, without literal types, for code that walks all contracts. */

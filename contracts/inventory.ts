@@ -10,9 +10,7 @@ export const Inventory = Type.Object({
 	reserved: Type.Integer(),
 	sold: Type.Integer(),
 	available: Type.Integer(),
-	holds: Type.Array(
-		Type.Object({ orderId: Id, quantity: Type.Integer(), until: Timestamp })
-	)
+	holds: Type.Array(Type.Object({ orderId: Id, quantity: Type.Integer(), until: Timestamp }))
 });
 export type Inventory = Static<typeof Inventory>;
 

@@ -1,6 +1,16 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Address, Id, IdempotencyKey, Money, Nullable, Page, pageParams, Params, Timestamp } from "./common.ts";
+import {
+	Address,
+	Id,
+	IdempotencyKey,
+	Money,
+	Nullable,
+	Page,
+	pageParams,
+	Params,
+	Timestamp
+} from "./common.ts";
 import { PaymentMethod } from "./payments.ts";
 
 export const OrderStatus = Type.Enum([
@@ -43,7 +53,15 @@ export const Order = Type.Object({
 	shippingAddress: Address,
 	payment: Type.Object({
 		method: PaymentMethod,
-		status: Type.Enum(["none", "requested", "captured", "declined", "voided", "refunded", "refund_failed"])
+		status: Type.Enum([
+			"none",
+			"requested",
+			"captured",
+			"declined",
+			"voided",
+			"refunded",
+			"refund_failed"
+		])
 	}),
 	version: Type.Integer(),
 	createdAt: Timestamp,
@@ -61,17 +79,15 @@ export const orders = contract({
 		CART_EMPTY: { status: 409, message: "The cart is empty." },
 		CART_NOT_AVAILABLE: {
 			status: 409,
-			message: "Something in the cart cannot be bought as it is. Read the cart; its notices say what."
+			message:
+				"Something in the cart cannot be bought as it is. Read the cart; its notices say what."
 		},
 		TOTAL_CHANGED: {
 			status: 409,
-			message: "The total of the cart is another one by now. Read the cart and confirm the new total."
+			message:
+				"The total of the cart is another one by now. Read the cart and confirm the new total."
 		},
 		ORDER_CLOSED: { status: 409, message: "The order has gone too far to be cancelled." },
-		IDEMPOTENCY_KEY_REUSED: {
-			status: 422,
-			message: "This Idempotency-Key was used with another request. Use a new key."
-		},
 		INVALID_CURSOR: { status: 422, message: "This cursor is not one of ours." }
 	},
 	actions: {
@@ -83,7 +99,11 @@ export const orders = contract({
 			rest: {
 				route: "POST /checkout",
 				tag: "Orders",
-				status: { field: "status", map: { confirmed: 201, cancelled: 201, refund_failed: 201 }, otherwise: 202 },
+				status: {
+					field: "status",
+					map: { confirmed: 201, cancelled: 201, refund_failed: 201 },
+					otherwise: 202
+				},
 				headers: { "idempotency-key": "idempotencyKey", prefer: "prefer" },
 				required: ["idempotency-key"],
 				etag: ["version"],
@@ -97,7 +117,9 @@ export const orders = contract({
 				paymentMethod: PaymentMethod,
 				expectedTotal: Money,
 				idempotencyKey: IdempotencyKey,
-				prefer: Type.Optional(Type.String({ maxLength: 100, description: "`wait=N`; anything else is ignored" }))
+				prefer: Type.Optional(
+					Type.String({ maxLength: 100, description: "`wait=N`; anything else is ignored" })
+				)
 			}),
 			result: Order,
 			failures: ["CART_EMPTY", "CART_NOT_AVAILABLE", "TOTAL_CHANGED", "IDEMPOTENCY_KEY_REUSED"]

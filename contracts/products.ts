@@ -20,12 +20,19 @@ export const Product = Type.Object({
 });
 export type Product = Static<typeof Product>;
 
-const MinorUnits = Type.Integer({ minimum: 0, maximum: 1_000_000_000_000, description: "Minor units" });
+const MinorUnits = Type.Integer({
+	minimum: 0,
+	maximum: 1_000_000_000_000,
+	description: "Minor units"
+});
 
 export const products = contract({
 	name: "products",
 	failures: {
-		INVALID_CURSOR: { status: 422, message: "This cursor is not one of ours, or belongs to another search." }
+		INVALID_CURSOR: {
+			status: 422,
+			message: "This cursor is not one of ours, or belongs to another search."
+		}
 	},
 	actions: {
 		list: {
@@ -34,7 +41,9 @@ export const products = contract({
 			rest: { route: "GET /products", tag: "Catalog" },
 			idempotent: true,
 			params: Params({
-				q: Type.Optional(Text(1, 200, { description: "Words to look for", examples: ["desk lamp"] })),
+				q: Type.Optional(
+					Text(1, 200, { description: "Words to look for", examples: ["desk lamp"] })
+				),
 				category: Type.Optional(IdOrSlug),
 				minPrice: Type.Optional(MinorUnits),
 				maxPrice: Type.Optional(MinorUnits),

@@ -5,10 +5,15 @@ import { Id, Nullable, Params, Text, Timestamp } from "./common.ts";
 export const Role = Type.Enum(["customer", "staff", "admin"]);
 export type Role = Static<typeof Role>;
 
-export const Email = Type.String({ format: "email", maxLength: 254, examples: ["ada@example.com"] });
+export const Email = Type.String({
+	format: "email",
+	maxLength: 254,
+	examples: ["ada@example.com"]
+});
 export const Username = Type.String({
 	pattern: "^[A-Za-z0-9](?:[A-Za-z0-9._-]{1,30})[A-Za-z0-9]$",
-	description: "3 to 32 letters, digits, dots, dashes and underscores; letter or digit at both ends",
+	description:
+		"3 to 32 letters, digits, dots, dashes and underscores; letter or digit at both ends",
 	examples: ["ada"]
 });
 

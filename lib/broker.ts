@@ -64,7 +64,11 @@ export function createBroker(
 
 function logger({ LOG_LEVEL, LOG_FORMAT }: Config): NonNullable<BrokerOptions["logger"]> {
 	// Moleculer's own chatter about nodes and services is for those who debug it.
-	const quiet = ["debug", "trace"].includes(LOG_LEVEL) ? LOG_LEVEL : LOG_LEVEL === "info" ? "warn" : LOG_LEVEL;
+	const quiet = ["debug", "trace"].includes(LOG_LEVEL)
+		? LOG_LEVEL
+		: LOG_LEVEL === "info"
+			? "warn"
+			: LOG_LEVEL;
 	const level = {
 		BROKER: quiet,
 		REGISTRY: quiet,

@@ -12,7 +12,12 @@ export const GROUPS = ["users", "catalog", "orders", "notifications"] as const;
 export type Group = (typeof GROUPS)[number];
 
 const Port = (description: string, fallback?: number) =>
-	Type.Integer({ minimum: 0, maximum: 65_535, description, ...(fallback === undefined ? {} : { default: fallback }) });
+	Type.Integer({
+		minimum: 0,
+		maximum: 65_535,
+		description,
+		...(fallback === undefined ? {} : { default: fallback })
+	});
 const Url = (protocols: string, description: string) =>
 	Type.Optional(Type.String({ pattern: `^(?:${protocols})://\\S+$`, description }));
 const Positive = (description: string, fallback: number) =>
@@ -24,7 +29,10 @@ export const Environment = Type.Object({
 		description: "`production` skips the check of results against their contracts"
 	}),
 	PORT: Port("The public port of the gateway. 0 takes a free one", 3000),
-	OPS_PORT: Port("The port for operators: probes. Never open it to the public. 0 takes a free one", 3030),
+	OPS_PORT: Port(
+		"The port for operators: probes. Never open it to the public. 0 takes a free one",
+		3030
+	),
 	HOST: Type.String({
 		minLength: 1,
 		default: "127.0.0.1",
@@ -35,7 +43,10 @@ export const Environment = Type.Object({
 		default: "var",
 		description: "Where the embedded database, generated keys and kept mails live"
 	}),
-	PUBLIC_URL: Url("https?", "Address under which clients reach the gateway; used in links. Default: http://HOST:PORT"),
+	PUBLIC_URL: Url(
+		"https?",
+		"Address under which clients reach the gateway; used in links. Default: http://HOST:PORT"
+	),
 	CORS_ORIGINS: Type.String({
 		default: "",
 		pattern: "^(?:https?://[^\\s,/]+(?:,https?://[^\\s,/]+)*)?$",
@@ -45,13 +56,22 @@ export const Environment = Type.Object({
 		"postgres(?:ql)?",
 		"PostgreSQL server; each group uses the database named after it, prefixed by the URL's path and `_` if there is one. Unset: an embedded server (one process only)"
 	),
-	USERS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group users, where it is a server of its own"),
+	USERS_DATABASE_URL: Url(
+		"postgres(?:ql)?",
+		"The database of the group users, where it is a server of its own"
+	),
 	CATALOG_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group catalog, likewise"),
 	ORDERS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group orders, likewise"),
-	NOTIFICATIONS_DATABASE_URL: Url("postgres(?:ql)?", "The database of the group notifications, likewise"),
+	NOTIFICATIONS_DATABASE_URL: Url(
+		"postgres(?:ql)?",
+		"The database of the group notifications, likewise"
+	),
 	DATABASE_POOL_SIZE: Positive("Connections per group and process at most", 10),
 	EMBEDDED_DATABASE_PORT: Port("Port of the embedded PostgreSQL. 0 takes a free one", 0),
-	NATS_URL: Url("nats|tls", "NATS server with JetStream, several separated by commas. Setting it makes this node part of a cluster"),
+	NATS_URL: Url(
+		"nats|tls",
+		"NATS server with JetStream, several separated by commas. Setting it makes this node part of a cluster"
+	),
 	REDIS_URL: Url("rediss?", "Redis: cache of the cluster. Required with NATS_URL"),
 	EVENT_STREAM_REPLICAS: Type.Integer({
 		minimum: 1,
@@ -65,31 +85,70 @@ export const Environment = Type.Object({
 		description: "Clusters of different names do not see each other on the same NATS and Redis"
 	}),
 	NODE_NAME: Type.Optional(
-		Type.String({ pattern: "^[A-Za-z0-9_-]{1,60}$", description: "Unique id of this node. Default: group, host and process id" })
+		Type.String({
+			pattern: "^[A-Za-z0-9_-]{1,60}$",
+			description: "Unique id of this node. Default: group, host and process id"
+		})
 	),
 	REQUEST_TIMEOUT_MS: Positive("How long a call between services may take", 8_000),
-	BREAKER_FAILURES: Positive("Failures within a minute after which a node's action is left alone", 5),
-	BREAKER_HALF_OPEN_MS: Positive("After how long an action that was left alone is tried again", 60_000),
+	BREAKER_FAILURES: Positive(
+		"Failures within a minute after which a node's action is left alone",
+		5
+	),
+	BREAKER_HALF_OPEN_MS: Positive(
+		"After how long an action that was left alone is tried again",
+		60_000
+	),
 	BULKHEAD_CONCURRENCY: Positive("Calls of one action that a node works on at once", 50),
 	BULKHEAD_QUEUE: Positive("Calls of one action that may wait beyond those; more are refused", 500),
-	HEARTBEAT_SECONDS: Positive("How often nodes say that they are alive. A killed one is noticed at once all the same", 5),
-	DRAIN_MS: Positive("How long a node that was asked to stop may take to finish what it began", 10_000),
+	HEARTBEAT_SECONDS: Positive(
+		"How often nodes say that they are alive. A killed one is noticed at once all the same",
+		5
+	),
+	DRAIN_MS: Positive(
+		"How long a node that was asked to stop may take to finish what it began",
+		10_000
+	),
 	STOCK_TIMEOUT_MS: Positive("How long an order waits for stock before it is cancelled", 30_000),
-	PAYMENT_TIMEOUT_MS: Positive("How long an order waits to be paid before it is cancelled", 900_000),
+	PAYMENT_TIMEOUT_MS: Positive(
+		"How long an order waits to be paid before it is cancelled",
+		900_000
+	),
 	AUTH_KEYS: Type.Optional(
 		Type.String({
 			description:
 				"Private keys that sign access tokens, as a JWK set; the first signs, all verify. Required in a cluster. One process makes its own in DATA_DIR"
 		})
 	),
-	SMTP_URL: Url("smtps?", "Mail server. Unset: mails are kept as .eml files in DATA_DIR/mail and named in the log"),
-	MAIL_FROM: Type.String({ minLength: 3, default: "Valence <no-reply@valence.test>", description: "Sender of all mails" }),
-	DEMO_DATA: Type.Optional(
-		Type.Boolean({ description: "Whether to load the demo catalog and log-ins. Default: yes in one process with an embedded database, else no" })
+	SMTP_URL: Url(
+		"smtps?",
+		"Mail server. Unset: mails are kept as .eml files in DATA_DIR/mail and named in the log"
 	),
-	DEMO_PASSWORD: Type.String({ minLength: 8, maxLength: 128, default: "valence-demo-2026", description: "Password of the demo log-ins" }),
-	LOG_LEVEL: Type.Enum(["fatal", "error", "warn", "info", "debug", "trace"], { default: "info", description: "What is logged" }),
-	LOG_FORMAT: Type.Enum(["text", "json"], { default: "text", description: "`json` writes one object a line (pino)" })
+	MAIL_FROM: Type.String({
+		minLength: 3,
+		default: "Valence <no-reply@valence.test>",
+		description: "Sender of all mails"
+	}),
+	DEMO_DATA: Type.Optional(
+		Type.Boolean({
+			description:
+				"Whether to load the demo catalog and log-ins. Default: yes in one process with an embedded database, else no"
+		})
+	),
+	DEMO_PASSWORD: Type.String({
+		minLength: 8,
+		maxLength: 128,
+		default: "valence-demo-2026",
+		description: "Password of the demo log-ins"
+	}),
+	LOG_LEVEL: Type.Enum(["fatal", "error", "warn", "info", "debug", "trace"], {
+		default: "info",
+		description: "What is logged"
+	}),
+	LOG_FORMAT: Type.Enum(["text", "json"], {
+		default: "text",
+		description: "`json` writes one object a line (pino)"
+	})
 });
 export type Config = Readonly<Static<typeof Environment>>;
 
@@ -111,7 +170,9 @@ export const SECRETS = [
 export class ConfigError extends Error {
 	readonly mistakes: readonly string[];
 	constructor(mistakes: readonly string[]) {
-		super(`The configuration has ${mistakes.length} mistake(s):\n${mistakes.map(m => `  - ${m}`).join("\n")}`);
+		super(
+			`The configuration has ${mistakes.length} mistake(s):\n${mistakes.map(m => `  - ${m}`).join("\n")}`
+		);
 		this.name = "ConfigError";
 		this.mistakes = mistakes;
 	}
@@ -151,7 +212,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 	if (config.NATS_URL) {
 		const inCluster = "is required in a cluster (NATS_URL is set)";
 		if (!config.REDIS_URL) mistakes.push(`REDIS_URL ${inCluster}.`);
-		if (!config.AUTH_KEYS) mistakes.push(`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`);
+		if (!config.AUTH_KEYS)
+			mistakes.push(`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`);
 		if (!config.DATABASE_URL && GROUPS.some(group => !ownUrl(config, group)))
 			mistakes.push(`DATABASE_URL ${inCluster}, or one URL for each group.`);
 	}
@@ -160,7 +222,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 }
 
 const describe = (name: string): string =>
-	(Environment.properties as Record<string, TSchema & { description?: string }>)[name]?.description ?? "";
+	(Environment.properties as Record<string, TSchema & { description?: string }>)[name]
+		?.description ?? "";
 
 const ownUrl = (config: Config, group: Group): string | undefined =>
 	config[`${group.toUpperCase()}_DATABASE_URL` as "USERS_DATABASE_URL"];
@@ -180,12 +243,14 @@ export const isCluster = (config: Config): boolean => config.NATS_URL !== undefi
 
 /** The text of `.env.example`. */
 export function envExample(): string {
-	const lines = Object.entries(Environment.properties as Record<string, TSchema & Record<string, any>>).map(
-		([name, { description, default: fallback, enum: choices }]) => {
-			const alternatives = choices ? ` One of ${(choices as string[]).join(", ")}.` : "";
-			const file = (SECRETS as readonly string[]).includes(name) ? ` ${name}_FILE may name a file with it.` : "";
-			return `# ${description}.${alternatives}${file}\n#${name}=${fallback ?? ""}\n`;
-		}
-	);
+	const lines = Object.entries(
+		Environment.properties as Record<string, TSchema & Record<string, any>>
+	).map(([name, { description, default: fallback, enum: choices }]) => {
+		const alternatives = choices ? ` One of ${(choices as string[]).join(", ")}.` : "";
+		const file = (SECRETS as readonly string[]).includes(name)
+			? ` ${name}_FILE may name a file with it.`
+			: "";
+		return `# ${description}.${alternatives}${file}\n#${name}=${fallback ?? ""}\n`;
+	});
 	return `# Configuration of Valence. Generated from lib/config.ts by \`npm run generate\`; do not edit.\n# Every variable is optional in one process.\n\n${lines.join("\n")}`;
 }

@@ -18,4 +18,5 @@ const storage = new AsyncLocalStorage<WorkContext>();
 
 export const currentContext = (): WorkContext => storage.getStore() ?? {};
 
-export const runInContext = <T>(context: WorkContext, work: () => T): T => storage.run(context, work);
+export const runInContext = <T>(context: WorkContext, work: () => T): T =>
+	storage.run(context, work);

@@ -22,6 +22,10 @@ export const commonFailures = {
 		status: 412,
 		message: "It was changed in the meantime. Read it again and repeat your change."
 	},
+	IDEMPOTENCY_KEY_REUSED: {
+		status: 422,
+		message: "This Idempotency-Key was used with another request. Use a new key."
+	},
 	VALIDATION_ERROR: { status: 422, message: "Some fields are not valid." }
 } as const satisfies Record<string, FailureContract>;
 export type CommonFailure = keyof typeof commonFailures;
@@ -38,7 +42,9 @@ export interface RestContract {
 	/** Heading in the documentation. */
 	readonly tag: string;
 	/** The status of success (default 200), or the status that the value of a result's field selects. */
-	readonly status?: number | { readonly field: string; readonly map: Record<string, number>; readonly otherwise: number };
+	readonly status?:
+		| number
+		| { readonly field: string; readonly map: Record<string, number>; readonly otherwise: number };
 	/** Parameter by lower-case request header, for example `{ "idempotency-key": "idempotencyKey" }`. */
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Parameters of POST, PUT or PATCH that come from the query after all. */
@@ -115,9 +121,7 @@ type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) exten
 export type ActionsOf<C extends Record<string, ServiceContract>> = UnionToIntersection<
 	{
 		[K in keyof C]: {
-			[A in keyof C[K]["actions"] & string as `${C[K]["name"]}.${A}`]: Promised<
-				C[K]["actions"][A]
-			>;
+			[A in keyof C[K]["actions"] & string as `${C[K]["name"]}.${A}`]: Promised<C[K]["actions"][A]>;
 		};
 	}[keyof C]
 >;

@@ -7,6 +7,9 @@ describe("a node", () => {
 	});
 	afterAll(() => node.stop());
 	it("answers", async () => {
-		expect(await node.call("users-events.status", {}, somebody())).toMatchObject({ database: "up", unpublished: 0 });
+		expect(await node.call("users-events.status", {}, somebody())).toMatchObject({
+			database: "up",
+			unpublished: 0
+		});
 	});
 });

@@ -75,7 +75,10 @@ export class Database {
 		return select<Row>(this.sequelize, undefined, sql, bind);
 	}
 
-	async one<Row extends object>(sql: string, bind: readonly unknown[] = []): Promise<Row | undefined> {
+	async one<Row extends object>(
+		sql: string,
+		bind: readonly unknown[] = []
+	): Promise<Row | undefined> {
 		return (await this.query<Row>(sql, bind))[0];
 	}
 
@@ -83,7 +86,10 @@ export class Database {
 	 * Runs `work` in one transaction and returns what it returns. Whatever it throws rolls back
 	 * everything, recorded facts included, and is thrown on.
 	 */
-	async transaction<T>(work: (tx: Tx) => Promise<T>, context: WorkContext = currentContext()): Promise<T> {
+	async transaction<T>(
+		work: (tx: Tx) => Promise<T>,
+		context: WorkContext = currentContext()
+	): Promise<T> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
 		const result = await this.sequelize.transaction(async transaction => {
@@ -119,7 +125,8 @@ export class Database {
 			   aggregate_id uuid, aggregate_version int, payload jsonb, headers jsonb)`,
 			[JSON.stringify(recorded)]
 		);
-		if (this.notify) await select(this.sequelize, transaction, "SELECT pg_notify('outbox', '')", []);
+		if (this.notify)
+			await select(this.sequelize, transaction, "SELECT pg_notify('outbox', '')", []);
 	}
 
 	async close(): Promise<void> {
@@ -135,7 +142,9 @@ function toRecorded(
 ): Recorded {
 	const bytes = Buffer.byteLength(JSON.stringify(payload));
 	if (bytes > MAX_DATA_BYTES)
-		throw new RangeError(`The data of ${type} has ${bytes} bytes; at most ${MAX_DATA_BYTES} can be published.`);
+		throw new RangeError(
+			`The data of ${type} has ${bytes} bytes; at most ${MAX_DATA_BYTES} can be published.`
+		);
 	const headers = { correlationId, causationId, requestId, traceparent };
 	return {
 		event_id: uuidv7(),
@@ -175,5 +184,8 @@ export function isRetryable(error: unknown): boolean {
 	if (retryable === true) return true;
 	if (/^Sequelize(?:Connection|HostNot|AccessDenied|Timeout)/.test(name)) return true;
 	const state = parent?.code ?? code;
-	return typeof state === "string" && (RETRYABLE_STATES.test(state) || /^E(?:CONN|PIPE|TIMEDOUT|HOST)/.test(state));
+	return (
+		typeof state === "string" &&
+		(RETRYABLE_STATES.test(state) || /^E(?:CONN|PIPE|TIMEDOUT|HOST)/.test(state))
+	);
 }

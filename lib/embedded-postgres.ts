@@ -70,7 +70,8 @@ export async function startPostgres({
 	mkdirSync(folder, { recursive: true });
 	if (owner.uid !== undefined) chownSync(folder, owner.uid, owner.uid);
 	chmodSync(folder, 0o700);
-	const command = (binary: string, args: readonly string[]) => owner.wrap(join(native, "bin", binary), args);
+	const command = (binary: string, args: readonly string[]) =>
+		owner.wrap(join(native, "bin", binary), args);
 
 	if (!existsSync(data)) await initialise(folder, data, command, owner.options, progress);
 	checkVersion(data);
@@ -97,7 +98,11 @@ export async function startPostgres({
 			...settings
 		].flatMap(setting => ["-c", setting])
 	]);
-	const child = spawn(file, args, { ...owner.options, detached: true, stdio: ["ignore", log, log] });
+	const child = spawn(file, args, {
+		...owner.options,
+		detached: true,
+		stdio: ["ignore", log, log]
+	});
 	closeSync(log);
 	const url = `postgres://${USER}:${password}@127.0.0.1:${port}`;
 	let stopping = false;
@@ -107,7 +112,9 @@ export async function startPostgres({
 	});
 	const died = exited.then((): never => {
 		if (stopping) return undefined as never;
-		throw new StartupError(explain(logFile, `The embedded PostgreSQL has ended. Its log is ${logFile}.`));
+		throw new StartupError(
+			explain(logFile, `The embedded PostgreSQL has ended. Its log is ${logFile}.`)
+		);
 	});
 	died.catch(() => {});
 	const stop = async (signal: NodeJS.Signals) => {
@@ -122,7 +129,13 @@ export async function startPostgres({
 		await stop("SIGQUIT");
 		throw error;
 	}
-	return { url, pid: serverPid(data) ?? child.pid!, died, stop: () => stop("SIGINT"), kill: () => void stop("SIGQUIT") };
+	return {
+		url,
+		pid: serverPid(data) ?? child.pid!,
+		died,
+		stop: () => stop("SIGINT"),
+		kill: () => void stop("SIGQUIT")
+	};
 }
 
 type Command = (binary: string, args: readonly string[]) => [file: string, args: string[]];
@@ -207,7 +220,8 @@ function ownerFor(native: string, folder: string): Owner {
 
 function othersMayEnter(path: string): boolean {
 	for (let folder = path; ; folder = dirname(folder)) {
-		if (existsSync(folder) && folder !== path && (statSync(folder).mode & 0o001) === 0) return false;
+		if (existsSync(folder) && folder !== path && (statSync(folder).mode & 0o001) === 0)
+			return false;
 		if (folder === dirname(folder)) return true;
 	}
 }
@@ -246,7 +260,9 @@ async function initialise(
 		rmSync(half, { recursive: true, force: true });
 		const { stderr = "" } = error as { stderr?: string };
 		throw new StartupError(
-			mentionsFullDisk(stderr) ? fullDisk(folder) : `initdb failed: ${stderr.trim() || String(error)}`
+			mentionsFullDisk(stderr)
+				? fullDisk(folder)
+				: `initdb failed: ${stderr.trim() || String(error)}`
 		);
 	}
 	renameSync(half, data);
@@ -298,7 +314,10 @@ function signalServer(child: ChildProcess, data: string, signal: NodeJS.Signals)
 
 async function untilReady(url: string): Promise<void> {
 	for (const started = Date.now(); ; await sleep(30)) {
-		const client = new pg.Client({ connectionString: `${url}/postgres`, connectionTimeoutMillis: 5_000 });
+		const client = new pg.Client({
+			connectionString: `${url}/postgres`,
+			connectionTimeoutMillis: 5_000
+		});
 		client.on("error", () => {});
 		try {
 			await client.connect();
@@ -328,7 +347,11 @@ export const freePort = (): Promise<number> =>
 const refuseBusyPort = (port: number): Promise<void> =>
 	new Promise((done, fail) => {
 		const server = createServer().once("error", () =>
-			fail(new StartupError(`Port ${port} is taken. Set EMBEDDED_DATABASE_PORT to a free one, or to 0.`))
+			fail(
+				new StartupError(
+					`Port ${port} is taken. Set EMBEDDED_DATABASE_PORT to a free one, or to 0.`
+				)
+			)
 		);
 		server.listen(port, "127.0.0.1", () => server.close(() => done()));
 	});
@@ -343,4 +366,3 @@ function explain(logFile: string, otherwise: string): string {
 	const fatal = tail.split("\n").findLast(line => /FATAL|PANIC/.test(line));
 	return fatal ? `${otherwise} It said: ${fatal.trim()}` : otherwise;
 }
-

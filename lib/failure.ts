@@ -31,7 +31,8 @@ export function failure<C extends ServiceContract>(
 export const commonFailure = (
 	code: CommonFailure,
 	data: FailureDetail = {}
-): Errors.MoleculerClientError => failure({ name: "", actions: {}, events: {}, failures: {} }, code, data);
+): Errors.MoleculerClientError =>
+	failure({ name: "", actions: {}, events: {}, failures: {} }, code, data);
 
 /** Whether an error is the declared failure with this code, thrown here or by a remote service. */
 export const isFailure = (error: unknown, code: string): boolean =>

@@ -8,7 +8,7 @@ import type { Group } from "./config.ts";
 
 export interface MigrationContext {
 	/** Runs SQL inside the migration's transaction. */
-	query(sql: string, bind?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+	readonly query: (sql: string, bind?: readonly unknown[]) => Promise<Record<string, unknown>[]>;
 }
 /** One direction of a schema change. It runs in a transaction of its own: all of it happens or nothing. */
 export type Migration = (context: MigrationContext) => Promise<void>;
@@ -68,7 +68,7 @@ export const migrate = (group: Group, url: string): Promise<string[]> =>
 export const rollback = (group: Group, url: string, steps = 1): Promise<string[]> =>
 	withMigrator(group, url, async (umzug, applied) => {
 		refuseUnknown(group, applied);
-		return (await umzug.down({ step: steps } as never)).map(({ name }) => name);
+		return (await umzug.down({ step: steps })).map(({ name }) => name);
 	});
 
 /** What is applied and pending, read without a lock and without making anything. */
@@ -134,7 +134,9 @@ async function readApplied(client: pg.Client): Promise<string[]> {
 		"SELECT to_regclass('schema_migration')::text AS table"
 	);
 	if (!found[0]?.table) return [];
-	const { rows } = await client.query<{ name: string }>("SELECT name FROM schema_migration ORDER BY name");
+	const { rows } = await client.query<{ name: string }>(
+		"SELECT name FROM schema_migration ORDER BY name"
+	);
 	return rows.map(({ name }) => name);
 }
 
@@ -157,7 +159,8 @@ async function withMigrator<T>(
 			unlogMigration: () => Promise.resolve()
 		};
 		const context: MigrationContext = {
-			query: async (sql, bind = []) => (await client.query(sql, [...bind])).rows as Record<string, unknown>[]
+			query: async (sql, bind = []) =>
+				(await client.query(sql, [...bind])).rows as Record<string, unknown>[]
 		};
 		const inTransaction = async (run: Migration, record: string, name: string) => {
 			await client.query("BEGIN");

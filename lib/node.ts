@@ -30,7 +30,9 @@ export async function loadServices(unit: Unit): Promise<ServiceSchema[]> {
 		.sort();
 	return Promise.all(
 		files.map(async file => {
-			const module = (await import(pathToFileURL(join(folder, file)).href)) as { default: ServiceSchema };
+			const module = (await import(pathToFileURL(join(folder, file)).href)) as {
+				default: ServiceSchema;
+			};
 			return module.default;
 		})
 	);
@@ -46,12 +48,18 @@ export interface NodeOptions {
  * Starts a node. Throws an OlderSchemaError or NewerSchemaError where a database does not fit this
  * code, before anything has been started.
  */
-export async function startNode(config: Config, { units, extra = [] }: NodeOptions): Promise<ValenceNode> {
+export async function startNode(
+	config: Config,
+	{ units, extra = [] }: NodeOptions
+): Promise<ValenceNode> {
 	for (const group of GROUPS)
 		if (units.includes(group)) await requireCurrentSchema(group, databaseUrl(config, group));
 	const services = (await Promise.all(units.map(loadServices))).flat();
 	const runtime = await createRuntime(config);
-	const broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [...services, ...extra]);
+	const broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [
+		...services,
+		...extra
+	]);
 	const stop = async () => {
 		await broker.stop();
 		await runtime.close();

@@ -24,47 +24,43 @@ export interface Ctx<P> extends Caller {
 }
 
 /** A broker, seen through the contracts. */
-export const callerOf = (broker: ServiceBroker): Caller => broker as unknown as Caller;
+export const callerOf = (broker: ServiceBroker): Caller => broker;
 
 declare const methodsOf: unique symbol;
 /** A Moleculer mixin that adds `Methods` to `this`. */
 export interface Mixin<Methods> extends Partial<ServiceSchema> {
 	readonly [methodsOf]?: Methods;
 }
-export const mixin = <Methods>(schema: Partial<ServiceSchema>): Mixin<Methods> =>
-	schema as Mixin<Methods>;
+export const mixin = <Methods>(schema: Partial<ServiceSchema>): Mixin<Methods> => schema;
 
 type MethodsOf<X> = X extends Mixin<infer Methods> ? Methods : never;
-type Intersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void
-	? I
-	: never;
-type Mixed<X extends readonly Mixin<unknown>[]> = X extends readonly [] ? unknown : Intersection<MethodsOf<X[number]>>;
+type Mixed<X extends readonly Mixin<unknown>[]> = X extends readonly [
+	infer First,
+	...infer Rest extends readonly Mixin<unknown>[]
+]
+	? MethodsOf<First> & Mixed<Rest>
+	: unknown;
 
-type This<M, X extends readonly Mixin<unknown>[]> = Pick<Service, "name" | "fullName" | "logger"> & {
+type This<X extends readonly Mixin<unknown>[]> = Pick<Service, "name" | "fullName" | "logger"> & {
 	readonly broker: ServiceBroker & Caller;
-	
-} & M &
-	Mixed<X>;
+} & Mixed<X>;
 
 interface Implementation<
 	A extends Record<string, ActionContract>,
-	M,
 	X extends readonly Mixin<unknown>[],
 	T
 > {
 	readonly mixins?: X;
 	readonly settings?: Record<string, unknown>;
 	readonly actions: {
-		[K in keyof A]: (
-			this: T,
-			ctx: Ctx<Static<A[K]["params"]>>
-		) => Promise<Static<A[K]["result"]>>;
+		[K in keyof A]: (this: T, ctx: Ctx<Static<A[K]["params"]>>) => Promise<Static<A[K]["result"]>>;
 	};
 	/** Durable: each runs effectively once, in the transaction that it is handed (needs the events mixin). */
-	readonly events?: { [K in Fact]?: (this: T, event: Envelope<Events[K]>, tx: Tx) => Promise<void> };
+	readonly events?: {
+		[K in Fact]?: (this: T, event: Envelope<Events[K]>, tx: Tx) => Promise<void>;
+	};
 	/** Heard at most once, maybe never: for those who only look on. Nothing that must happen belongs here. */
 	readonly watch?: { [K in Fact]?: (this: T, event: Envelope<Events[K]>) => void };
-	readonly methods?: M & ThisType<T>;
 	created?(this: T): void;
 	started?(this: T): Promise<void>;
 	stopped?(this: T): Promise<void>;
@@ -87,19 +83,17 @@ const actionSchema = (contract: ActionContract, handler: unknown): object => ({
 
 /**
  * Joins a contract with its handlers into the schema that the broker loads. Curried, so that
- * literal types survive inference.
+ * literal types survive inference. There are no `methods`: what handlers share is a function, or a
+ * mixin where it needs the service's life cycle.
  */
 export const implement =
 	<C extends ServiceContract>({ name, actions }: C) =>
-	<
-		M extends Record<string, (...args: never[]) => unknown> = Record<never, never>,
-		const X extends readonly Mixin<unknown>[] = readonly []
-	>({
+	<const X extends readonly Mixin<unknown>[] = readonly []>({
 		actions: handlers,
 		events = {},
 		watch = {},
 		...rest
-	}: Implementation<C["actions"], M, X, This<M, X>>): ServiceSchema =>
+	}: Implementation<C["actions"], X, This<X>>): ServiceSchema =>
 		({
 			...rest,
 			name,

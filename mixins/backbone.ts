@@ -8,13 +8,19 @@ import { implement, mixin } from "../lib/service.ts";
 import { events } from "./events.mixin.ts";
 
 /** Relays the group's outbox while the node runs, and answers `<group>-events.status`. */
-export const backboneService = (group: Group, contract: typeof usersEvents | object): ServiceSchema =>
+export const backboneService = (
+	group: Group,
+	contract: typeof usersEvents | object
+): ServiceSchema =>
 	implement(contract as typeof usersEvents)({
 		mixins: [events(group), relay()],
 		actions: {
 			async status() {
 				const { stream } = runtimeOf(this.broker);
-				const shared = { stream: stream.isUp() ? ("up" as const) : ("down" as const), leader: this.relay.isLeader };
+				const shared = {
+					stream: stream.isUp() ? ("up" as const) : ("down" as const),
+					leader: this.relay.isLeader
+				};
 				try {
 					const row = await this.db.one<{ unpublished: number; oldest: number; dead: number }>(
 						`SELECT count(*)::int AS unpublished,
@@ -31,7 +37,13 @@ export const backboneService = (group: Group, contract: typeof usersEvents | obj
 					};
 				} catch (error) {
 					this.logger.warn(`The database of ${group} does not answer: ${String(error)}`);
-					return { ...shared, database: "down", unpublished: 0, oldestUnpublishedSeconds: 0, deadLetters: 0 };
+					return {
+						...shared,
+						database: "down",
+						unpublished: 0,
+						oldestUnpublishedSeconds: 0,
+						deadLetters: 0
+					};
 				}
 			}
 		}

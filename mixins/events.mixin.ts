@@ -26,14 +26,19 @@ export interface EventsOptions {
  * `events: { "order.paid.v1"(event, tx) {…} }` of `implement()` become a durable consumer named
  * after the service. A handler runs in the transaction that it is handed, effectively once.
  */
-export const events = (group: Group, { ordered = true }: EventsOptions = {}): Mixin<DatabaseMethods> =>
+export const events = (
+	group: Group,
+	{ ordered = true }: EventsOptions = {}
+): Mixin<DatabaseMethods> =>
 	mixin<DatabaseMethods>({
 		created(this: any) {
 			this.db = runtimeOf(this.broker).database(group);
-			this.transaction = <T>(work: (tx: Tx) => Promise<T>) => (this.db as Database).transaction(work);
+			this.transaction = <T>(work: (tx: Tx) => Promise<T>) =>
+				(this.db as Database).transaction(work);
 		},
 		async started(this: any) {
-			const durable = (this.schema as ServiceSchema & { durable?: Record<string, EventHandler> }).durable ?? {};
+			const durable =
+				(this.schema as ServiceSchema & { durable?: Record<string, EventHandler> }).durable ?? {};
 			const types = Object.keys(durable);
 			if (types.length === 0) return;
 			const inbox = createInbox({

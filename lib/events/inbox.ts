@@ -64,7 +64,10 @@ export function createInbox(options: InboxOptions): Consume {
 				if (deliveries > 1) await takeBackAttempt(event).catch(() => {});
 				return backoff(deliveries);
 			}
-			logger.error(`${consumer}: ${event.type} ${event.id} failed (delivery ${deliveries}):`, error);
+			logger.error(
+				`${consumer}: ${event.type} ${event.id} failed (delivery ${deliveries}):`,
+				error
+			);
 			return failed(event, deliveries, error).catch(() => backoff(deliveries));
 		}
 	};
@@ -93,7 +96,11 @@ export function createInbox(options: InboxOptions): Consume {
 		return run;
 	};
 
-	async function handle(handler: EventHandler, event: Envelope, deliveries: number): Promise<Verdict> {
+	async function handle(
+		handler: EventHandler,
+		event: Envelope,
+		deliveries: number
+	): Promise<Verdict> {
 		try {
 			await database.transaction(async tx => {
 				const known = await tx.one(
@@ -122,7 +129,13 @@ export function createInbox(options: InboxOptions): Consume {
 		);
 		if (cursor!.version >= event.aggregateversion) throw new Abandon(DONE);
 		if (cursor!.blocked) {
-			await database.query(PARK, [...deadLetter(event), "an earlier event of the aggregate is dead", null, deliveries, "parked"]);
+			await database.query(PARK, [
+				...deadLetter(event),
+				"an earlier event of the aggregate is dead",
+				null,
+				deliveries,
+				"parked"
+			]);
 			throw new Abandon(DONE);
 		}
 		if (event.aggregateversion > cursor!.version + 1) throw new Abandon(outOfOrder(deliveries));
@@ -198,7 +211,9 @@ export function createInbox(options: InboxOptions): Consume {
 			await tx.query(PARK, [
 				...deadLetter(event),
 				reason,
-				error instanceof Error ? JSON.stringify({ message: error.message, stack: error.stack }) : null,
+				error instanceof Error
+					? JSON.stringify({ message: error.message, stack: error.stack })
+					: null,
 				deliveries,
 				"dead"
 			]);
@@ -208,7 +223,10 @@ export function createInbox(options: InboxOptions): Consume {
 					 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET blocked = true`,
 					[consumer, event.aggregatetype, event.aggregateid]
 				);
-			await tx.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [consumer, event.id]);
+			await tx.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [
+				consumer,
+				event.id
+			]);
 		});
 		logger.error(`${consumer}: ${event.type} ${event.id} is a dead letter: ${reason}`);
 		return DONE;

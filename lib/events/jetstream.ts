@@ -10,7 +10,11 @@ export class JetStream implements EventStream {
 	publish(_event: Envelope): Promise<Receipt> {
 		throw new Error("not yet");
 	}
-	subscribe(_consumer: string, _aggregateTypes: readonly string[], _consume: Consume): Promise<void> {
+	subscribe(
+		_consumer: string,
+		_aggregateTypes: readonly string[],
+		_consume: Consume
+	): Promise<void> {
 		throw new Error("not yet");
 	}
 	unsubscribe(_consumer: string): Promise<void> {

@@ -21,7 +21,9 @@ export class LocalStream implements EventStream {
 
 	async publish(event: Envelope): Promise<Receipt> {
 		const aggregateType = event.aggregatetype;
-		const interested = [...this.#consumers.values()].filter(({ types }) => types.has(aggregateType));
+		const interested = [...this.#consumers.values()].filter(({ types }) =>
+			types.has(aggregateType)
+		);
 		await Promise.all(interested.map(consumer => deliver(consumer, event)));
 		return { sequence: ++this.#sequence, epoch: "local", duplicate: false };
 	}
@@ -42,7 +44,7 @@ export class LocalStream implements EventStream {
 		const entry = this.#consumers.get(consumer);
 		entry?.stop.abort();
 		// It stays listed, so that a publish under way fails instead of passing it over.
-		await Promise.allSettled(entry?.running ?? []);
+		if (entry) await Promise.allSettled(entry.running);
 	}
 
 	isUp(): boolean {
@@ -63,7 +65,10 @@ function deliver(consumer: Consumer, event: Envelope): Promise<void> {
 	return run;
 }
 
-async function deliverUntilDone({ consume, stop: { signal } }: Consumer, event: Envelope): Promise<void> {
+async function deliverUntilDone(
+	{ consume, stop: { signal } }: Consumer,
+	event: Envelope
+): Promise<void> {
 	for (let deliveries = 1; ; deliveries++) {
 		// The publish fails, so the outbox keeps the event for the next start.
 		signal.throwIfAborted();

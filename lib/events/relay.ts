@@ -116,9 +116,10 @@ export class Relay {
 			this.#wake();
 		});
 		while (up && !this.#stopping) {
-			const { rows } = await client.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1) AS locked", [
-				LEADER_LOCK
-			]);
+			const { rows } = await client.query<{ locked: boolean }>(
+				"SELECT pg_try_advisory_lock($1) AS locked",
+				[LEADER_LOCK]
+			);
 			if (rows[0]?.locked) break;
 			await this.#pause(STANDBY_MS);
 		}
@@ -184,9 +185,14 @@ export class Relay {
 				await mark(client, row, receipt);
 			} catch (error) {
 				if (this.#stopping) break;
-				logger.warn(`relay of ${database.group}: ${row.type} ${row.event_id} is not published yet: ${String(error)}`);
+				logger.warn(
+					`relay of ${database.group}: ${row.type} ${row.event_id} is not published yet: ${String(error)}`
+				);
 				await client
-					.query("UPDATE outbox SET attempts = attempts + 1, last_error = $2 WHERE id = $1", [row.id, String(error)])
+					.query("UPDATE outbox SET attempts = attempts + 1, last_error = $2 WHERE id = $1", [
+						row.id,
+						String(error)
+					])
 					.catch(() => {});
 				// Only this aggregate waits; the others go on.
 				this.#release(key, Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(row.attempts, 10)));
@@ -218,7 +224,11 @@ export class Relay {
 	}
 }
 
-async function mark(client: pg.Client, row: OutboxRow, { sequence, epoch }: Receipt): Promise<void> {
+async function mark(
+	client: pg.Client,
+	row: OutboxRow,
+	{ sequence, epoch }: Receipt
+): Promise<void> {
 	await client.query(
 		"UPDATE outbox SET published_at = clock_timestamp(), stream_seq = $2, stream_epoch = $3 WHERE id = $1",
 		[row.id, sequence, epoch]

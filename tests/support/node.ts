@@ -64,7 +64,7 @@ export async function startTestNode(
 				[type ?? null]
 			),
 		async settled(group) {
-			for (const until = Date.now() + 10_000; Date.now() < until; ) {
+			for (const until = Date.now() + 10_000; Date.now() < until;) {
 				const row = await database(group).one<{ n: number }>(
 					"SELECT count(*)::int AS n FROM outbox WHERE published_at IS NULL"
 				);

@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import { carts, type Cart } from "../../contracts/carts.ts";
+import { failure } from "../../lib/failure.ts";
+import { requireUser, type Meta } from "../../lib/identity.ts";
+import { implement, type Caller } from "../../lib/service.ts";
+import { events } from "../../mixins/events.mixin.ts";
+import { priceCart } from "./cart.ts";
+import {
+	cartIdOf,
+	deleteCart,
+	findCart,
+	putItem,
+	removeItem,
+	removeItems,
+	touchCart,
+	type StoredCart
+} from "./carts.store.ts";
+
+interface Owner {
+	readonly id: string;
+	/** Told to guests alone. */
+	readonly cartToken?: string;
+}
+
+/** Whose cart it is: the signed-in user's, else that of the token, else a new guest's. */
+function ownerOf(
+	{ user }: Meta,
+	{ cartToken = randomBytes(32).toString("base64url") }: { cartToken?: string }
+): Owner {
+	return user ? { id: cartIdOf({ userId: user.id }) } : { id: cartIdOf({ cartToken }), cartToken };
+}
+
+async function show(
+	ctx: Caller,
+	cart: StoredCart,
+	{ cartToken }: Omit<Owner, "id"> = {}
+): Promise<Cart> {
+	const ids = cart.lines.map(({ productId }) => productId);
+	const products = ids.length > 0 ? await ctx.call("products.lookup", { ids }) : [];
+	return { ...priceCart(cart, products), ...(cartToken ? { cartToken } : {}) };
+}
+
+export default implement(carts)({
+	mixins: [events("orders")],
+	actions: {
+		async get(ctx) {
+			const owner = ownerOf(ctx.meta, ctx.params);
+			return show(ctx, await findCart(this.db, owner.id), owner);
+		},
+		async clear(ctx) {
+			const owner = ownerOf(ctx.meta, ctx.params);
+			await this.transaction(async tx => {
+				await touchCart(tx, owner.id);
+				await removeItems(tx, owner.id);
+			});
+			return show(ctx, await findCart(this.db, owner.id), owner);
+		},
+		async setItem(ctx) {
+			const { productId } = ctx.params;
+			const owner = ownerOf(ctx.meta, ctx.params);
+			const [product] = await ctx.call("products.lookup", { ids: [productId] });
+			if (product?.status !== "active") throw failure(carts, "PRODUCT_NOT_AVAILABLE");
+			await this.transaction(async tx => {
+				await touchCart(tx, owner.id);
+				if (!(await putItem(tx, owner.id, ctx.params))) throw failure(carts, "CART_FULL");
+			});
+			return show(ctx, await findCart(this.db, owner.id), owner);
+		},
+		async removeItem(ctx) {
+			const owner = ownerOf(ctx.meta, ctx.params);
+			await this.transaction(async tx => {
+				await touchCart(tx, owner.id);
+				await removeItem(tx, owner.id, ctx.params.productId);
+			});
+			return show(ctx, await findCart(this.db, owner.id), owner);
+		},
+		async merge(ctx) {
+			const mine = cartIdOf({ userId: requireUser(ctx.meta).id });
+			const guests = cartIdOf(ctx.params);
+			await this.transaction(async tx => {
+				await touchCart(tx, mine);
+				// Locked as well: an item put into it meanwhile would be lost.
+				await touchCart(tx, guests);
+				const quantities = new Map(
+					(await findCart(tx, mine)).lines.map(l => [l.productId, l.quantity])
+				);
+				for (const { productId, quantity } of (await findCart(tx, guests)).lines) {
+					const larger = Math.max(quantity, quantities.get(productId) ?? 0);
+					if (!(await putItem(tx, mine, { productId, quantity: larger })))
+						throw failure(carts, "CART_FULL");
+				}
+				await deleteCart(tx, guests);
+			});
+			return show(ctx, await findCart(this.db, mine));
+		}
+	}
+});
