@@ -52,6 +52,7 @@ export const carts = contract({
 				"A guest's first answer carries `X-Cart-Token`, which names the cart from then on.",
 			access: "public",
 			rest: { ...rest, route: "GET /cart" },
+			idempotent: true,
 			params: Params(guest),
 			result: Cart
 		},
@@ -67,6 +68,7 @@ export const carts = contract({
 			summary: "Put so many of a product into the cart",
 			access: "public",
 			rest: { ...rest, route: "PUT /cart/items/:productId" },
+			idempotent: true,
 			params: Params({
 				...guest,
 				productId: Id,

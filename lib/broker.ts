@@ -2,6 +2,8 @@
 import { ServiceBroker, type BrokerOptions, type ServiceSchema } from "moleculer";
 import type { Config } from "./config.ts";
 import { runInContext } from "./context.ts";
+import { natsOptions } from "./nats.ts";
+import { ValenceTransporter } from "./nats-transporter.ts";
 import { accessMiddleware } from "./identity.ts";
 import { bindRuntime, type Runtime } from "./runtime.ts";
 import { resultMiddleware } from "./results.ts";
@@ -17,7 +19,10 @@ const contextMiddleware = {
 export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 	return {
 		nodeID,
-		namespace: config.CLUSTER_NAME,
+		namespace: "valence",
+		...(config.NATS_URL
+			? { transporter: new ValenceTransporter(natsOptions(config.NATS_URL, nodeID)) as never }
+			: {}),
 		logger: logger(config),
 		requestTimeout: config.REQUEST_TIMEOUT_MS,
 		// Off unless an action's contract says that it is idempotent.

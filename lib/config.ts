@@ -79,11 +79,6 @@ export const Environment = Type.Object({
 		default: 1,
 		description: "Copies of each durable event in JetStream; 3 in production"
 	}),
-	CLUSTER_NAME: Type.String({
-		pattern: "^[a-z0-9-]*$",
-		default: "valence",
-		description: "Clusters of different names do not see each other on the same NATS and Redis"
-	}),
 	NODE_NAME: Type.Optional(
 		Type.String({
 			pattern: "^[A-Za-z0-9_-]{1,60}$",

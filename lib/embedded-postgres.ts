@@ -20,6 +20,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
+import { isAlive } from "./data-folder.ts";
+import { StartupError } from "./startup-error.ts";
 
 export interface EmbeddedPostgres {
 	/** URL of the server, without a database. */
@@ -41,14 +43,6 @@ export interface EmbeddedPostgresOptions {
 	readonly progress?: (step: string) => void;
 	/** Further server settings, as `name=value`. */
 	readonly settings?: readonly string[];
-}
-
-/** Something that the person who starts Valence can mend; the message says how. */
-export class StartupError extends Error {
-	constructor(message: string) {
-		super(message);
-		this.name = "StartupError";
-	}
 }
 
 const run = promisify(execFile);
@@ -296,15 +290,6 @@ const serverPid = (data: string): number | undefined => {
 		return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 	} catch {
 		return undefined;
-	}
-};
-
-export const isAlive = (pid: number): boolean => {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "EPERM";
 	}
 };
 

@@ -73,9 +73,11 @@ export const rollback = (group: Group, url: string, steps = 1): Promise<string[]
 
 /** What is applied and pending, read without a lock and without making anything. */
 export async function migrationStatus(group: Group, url: string): Promise<MigrationStatus> {
-	const client = await connect(url);
+	const client = await connect(url).catch(error => {
+		if (!isMissingDatabase(error)) throw error;
+	});
 	try {
-		const applied = await readApplied(client);
+		const applied = client ? await readApplied(client) : [];
 		const known = migrationNames(group);
 		return {
 			applied,
@@ -83,7 +85,7 @@ export async function migrationStatus(group: Group, url: string): Promise<Migrat
 			unknown: applied.filter(name => !known.includes(name))
 		};
 	} finally {
-		await client.end();
+		await client?.end();
 	}
 }
 
@@ -108,11 +110,13 @@ async function connect(url: string): Promise<pg.Client> {
 	return client;
 }
 
+const isMissingDatabase = (error: unknown): boolean => (error as { code?: string }).code === "3D000";
+
 async function connectOrCreate(url: string): Promise<pg.Client> {
 	try {
 		return await connect(url);
 	} catch (error) {
-		if ((error as { code?: string }).code !== "3D000") throw error;
+		if (!isMissingDatabase(error)) throw error;
 	}
 	const server = new URL(url);
 	const name = decodeURIComponent(server.pathname.slice(1));

@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { createBroker } from "./broker.ts";
@@ -16,7 +17,9 @@ export type Unit = (typeof UNITS)[number];
 export interface ValenceNode {
 	readonly broker: ServiceBroker;
 	readonly runtime: Runtime;
-	/** Finishes what runs, stops the services, closes the pools. */
+	/** What keeps the node from being given work; empty when it is ready. */
+	readiness(): Promise<string[]>;
+	/** Is not ready any more, finishes what runs, stops the services, closes the pools. */
 	stop(): Promise<void>;
 }
 
@@ -60,17 +63,45 @@ export async function startNode(
 		...services,
 		...extra
 	]);
+	let stopping = false;
 	const stop = async () => {
+		stopping = true;
 		await broker.stop();
 		await runtime.close();
 	};
+	const readiness = async () => [
+		...(stopping ? ["stopping"] : []),
+		...(runtime.stream.isUp() ? [] : ["NATS"]),
+		...(await unreachable(units, runtime))
+	];
 	try {
 		await broker.start();
 	} catch (error) {
 		await stop().catch(() => {});
 		throw error;
 	}
-	return { broker, runtime, stop };
+	return { broker, runtime, readiness, stop };
+}
+
+const PROBE_MS = 1_000;
+
+async function unreachable(units: readonly Unit[], runtime: Runtime): Promise<string[]> {
+	const groups = GROUPS.filter(group => units.includes(group));
+	const answers = await Promise.all(
+		groups.map(group =>
+			Promise.race([
+				runtime
+					.database(group)
+					.query("SELECT 1")
+					.then(
+						() => true,
+						() => false
+					),
+				sleep(PROBE_MS, false, { ref: false })
+			])
+		)
+	);
+	return groups.filter((_, index) => !answers[index]).map(group => `database of ${group}`);
 }
 
 const defaultName = (units: readonly Unit[]): string =>

@@ -10,7 +10,7 @@ export interface Runtime {
 	readonly config: Config;
 	readonly stream: EventStream;
 	/** The group's database; one pool in this process, opened at the first use. */
-	database(group: Group): Database;
+	readonly database: (group: Group) => Database;
 	close(): Promise<void>;
 }
 

@@ -13,7 +13,7 @@ export const backboneService = (
 	contract: typeof usersEvents | object
 ): ServiceSchema =>
 	implement(contract as typeof usersEvents)({
-		mixins: [events(group), relay()],
+		mixins: [events(group), relay(group)],
 		actions: {
 			async status() {
 				const { stream } = runtimeOf(this.broker);
@@ -49,12 +49,12 @@ export const backboneService = (
 		}
 	});
 
-const relay = () =>
+const relay = (group: Group) =>
 	mixin<{ readonly relay: Relay }>({
 		created(this: any) {
-			const { stream } = runtimeOf(this.broker);
+			const { stream, database } = runtimeOf(this.broker);
 			this.relay = new Relay({
-				database: this.db,
+				database: database(group),
 				stream,
 				logger: this.logger,
 				onPublished: event => void this.broker.broadcast(event.type, event)

@@ -22,6 +22,8 @@ export interface JobKind<P = any, R = any> {
 	readonly maxAttempts?: number;
 	/** Records that it was given up, in the transaction that marks the job as failed. */
 	giveUp?(tx: Tx, payload: P, error: unknown): Promise<void>;
+	/** Frees what it holds, when this node's last attempt has ended. */
+	close?(): void;
 }
 
 /** What a factory of job kinds is handed. */
@@ -35,7 +37,7 @@ export interface JobHost {
 
 export interface JobMethods {
 	/** Asks for an effect: a job that is there already under the same kind and key is left as it is. */
-	enqueue(tx: Tx, kind: string, key: string, payload: unknown): Promise<void>;
+	readonly enqueue: (tx: Tx, kind: string, key: string, payload: unknown) => Promise<void>;
 }
 
 interface JobRow {
@@ -110,6 +112,7 @@ export const jobs = (
 			);
 			this.jobTicker = ticker;
 			this.jobsRunning = running;
+			this.jobKinds = kinds;
 		},
 		events: {
 			"$broker.started"(this: any) {
@@ -119,6 +122,7 @@ export const jobs = (
 		async stopped(this: any) {
 			await this.jobTicker.stop();
 			await Promise.all(this.jobsRunning as Set<Promise<void>>);
+			for (const kind of Object.values<JobKind>(this.jobKinds)) kind.close?.();
 		}
 	} as Partial<ServiceSchema>);
 

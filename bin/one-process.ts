@@ -1,0 +1,82 @@
+/** The whole system in this process, with a database of its own unless one is given. */
+import { databaseUrl, GROUPS, readConfig, type Config } from "../lib/config.ts";
+import { lockDataFolder, ownSigningKeys } from "../lib/data-folder.ts";
+import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
+import { migrate } from "../lib/migrations.ts";
+import { startNode, UNITS, type ValenceNode } from "../lib/node.ts";
+import { startOps } from "../lib/ops.ts";
+import { loadDemoData } from "./demo-data.ts";
+
+export interface OneProcess {
+	/** The configuration in force: with the embedded database and keys filled in. */
+	readonly config: Config;
+	readonly node: ValenceNode;
+	readonly url: string;
+	readonly opsUrl: string;
+	readonly demoData: boolean;
+	readonly postgres: EmbeddedPostgres | undefined;
+	/** Stops everything in order. */
+	stop(): Promise<void>;
+	/** Ends the database at once. */
+	abandon(): void;
+}
+
+/** Starts everything. Throws a StartupError, ConfigError or NewerSchemaError with a message for a person. */
+export async function startOneProcess(
+	env: NodeJS.ProcessEnv,
+	progress: (step: string) => void
+): Promise<OneProcess> {
+	const given = readConfig(env);
+	// The last thing started is the first to be stopped.
+	const undo: (() => unknown)[] = [];
+	const stop = async () => {
+		for (const step of undo.splice(0).reverse()) await step();
+	};
+	try {
+		const folder = lockDataFolder(given.DATA_DIR);
+		undo.push(() => folder.unlock());
+		const postgres = needsDatabase(given)
+			? await startPostgres({
+					folder: `${folder.path}/postgres`,
+					port: given.EMBEDDED_DATABASE_PORT,
+					progress
+				})
+			: undefined;
+		if (postgres) undo.push(() => postgres.stop());
+		const config = Object.freeze({
+			...given,
+			...(postgres ? { DATABASE_URL: postgres.url } : {}),
+			AUTH_KEYS: given.AUTH_KEYS ?? (await ownSigningKeys(folder))
+		});
+		for (const group of GROUPS) {
+			const applied = await migrate(group, databaseUrl(config, group));
+			if (applied.length > 0) progress(`migrating the database ${group}: ${applied.join(", ")}`);
+		}
+		const demoData = config.DEMO_DATA ?? postgres !== undefined;
+		if (demoData) await loadDemoData(config, progress);
+		const node = await startNode(config, { units: UNITS });
+		undo.push(() => node.stop());
+		const ops = await startOps(config, () => node.readiness());
+		undo.push(() => ops.close());
+		const port = String(node.broker.metadata["gatewayPort"] ?? config.PORT);
+		return {
+			config,
+			node,
+			url: `http://${hostName(config.HOST)}:${port}`,
+			opsUrl: `http://${hostName(config.HOST)}:${ops.port}`,
+			demoData,
+			postgres,
+			stop,
+			abandon: () => postgres?.kill()
+		};
+	} catch (error) {
+		await stop();
+		throw error;
+	}
+}
+
+const needsDatabase = (config: Config): boolean =>
+	!config.DATABASE_URL &&
+	GROUPS.some(group => !config[`${group.toUpperCase()}_DATABASE_URL` as "USERS_DATABASE_URL"]);
+
+const hostName = (host: string): string => (["0.0.0.0", "::"].includes(host) ? "127.0.0.1" : host);
