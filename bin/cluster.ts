@@ -4,11 +4,18 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
-import { databaseUrl, GROUPS, readConfig, type Config } from "../lib/config.ts";
+import {
+	databaseUrl,
+	GROUPS,
+	lacksDatabase,
+	readConfig,
+	UNITS,
+	type Config,
+	type Unit
+} from "../lib/config.ts";
 import { lockDataFolder, ownSigningKeys, type DataFolder } from "../lib/data-folder.ts";
 import { freePort, startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
-import { UNITS, type Unit } from "../lib/node.ts";
 import { onShutdown } from "../lib/shutdown.ts";
 import { StartupError } from "../lib/startup-error.ts";
 import { die, progressLine } from "./console.ts";
@@ -123,10 +130,7 @@ async function untilListening(port: number, name: string): Promise<void> {
 }
 
 /** The servers that were not given by URL; what an earlier run left behind is ended first. */
-async function startServers(
-	config: Config,
-	folder: DataFolder
-): Promise<ClusterFile["servers"] & { postgres: { url: string; pid?: number } }> {
+async function startServers(config: Config, folder: DataFolder): Promise<ClusterFile["servers"]> {
 	const file = join(folder.path, "cluster.json");
 	if (existsSync(file)) {
 		const before = JSON.parse(readFileSync(file, "utf8")) as ClusterFile;
@@ -170,11 +174,11 @@ async function startServers(
 		);
 		servers["redis"] = { url: `redis://127.0.0.1:${port}`, pid: child.pid };
 	}
-	const postgres = config.DATABASE_URL ? undefined : await startDatabase(config, folder);
-	return {
-		...servers,
-		postgres: postgres ? { url: postgres.url, pid: postgres.pid } : { url: config.DATABASE_URL! }
-	};
+	if (lacksDatabase(config)) {
+		const { url, pid } = await startDatabase(config, folder);
+		servers["postgres"] = { url, pid };
+	}
+	return servers;
 }
 
 async function startDatabase(config: Config, folder: DataFolder): Promise<EmbeddedPostgres> {
@@ -252,12 +256,7 @@ async function untilReady(nodes: readonly NodeEntry[]): Promise<void> {
 
 try {
 	console.log("Valence is starting as a cluster");
-	// Keys, database and servers may be ours to make: they are required of the nodes, not of us.
-	const given = readConfig({ ...process.env, NATS_URL: undefined });
-	const config: Config = {
-		...given,
-		...(process.env["NATS_URL"] ? { NATS_URL: process.env["NATS_URL"] } : {})
-	};
+	const config = readConfig();
 	if (config.PORT === 0 || config.OPS_PORT === 0)
 		throw new StartupError(
 			"In a cluster PORT and OPS_PORT are the first of several; set them to numbers above 0."
@@ -265,15 +264,16 @@ try {
 	const folder = lockDataFolder(config.DATA_DIR);
 	undo.push(() => folder.unlock());
 	const servers = await startServers(config, folder);
+	const database = servers["postgres"] ? { DATABASE_URL: servers["postgres"].url } : {};
 	const env: NodeJS.ProcessEnv = {
 		...process.env,
+		...database,
 		NATS_URL: servers["nats"]!.url,
 		REDIS_URL: servers["redis"]!.url,
-		DATABASE_URL: servers.postgres.url,
 		AUTH_KEYS: config.AUTH_KEYS ?? (await ownSigningKeys(folder))
 	};
 	const progress = progressLine();
-	const withDatabase: Config = { ...config, DATABASE_URL: servers.postgres.url };
+	const withDatabase: Config = { ...config, ...database };
 	for (const group of GROUPS) {
 		const applied = await migrate(group, databaseUrl(withDatabase, group));
 		if (applied.length > 0) progress(`migrating the database ${group}: ${applied.join(", ")}`);

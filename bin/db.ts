@@ -2,7 +2,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command } from "commander";
-import { databaseUrl, GROUPS, readConfig, type Config, type Group } from "../lib/config.ts";
+import {
+	databaseUrl,
+	GROUPS,
+	lacksDatabase,
+	readConfig,
+	type Config,
+	type Group
+} from "../lib/config.ts";
 import { lockDataFolder } from "../lib/data-folder.ts";
 import { startPostgres } from "../lib/embedded-postgres.ts";
 import {
@@ -22,10 +29,8 @@ const someGroup = () =>
 
 /** Runs work on the configured databases, or on the embedded ones while nobody else uses them. */
 async function withDatabases(work: (config: Config) => Promise<void>): Promise<void> {
-	// Keys and Redis are not needed to change a schema.
-	const { NATS_URL: _, ...env } = process.env;
-	const config = readConfig(env);
-	if (config.DATABASE_URL ?? config.USERS_DATABASE_URL) return work(config);
+	const config = readConfig();
+	if (!lacksDatabase(config)) return work(config);
 	const folder = lockDataFolder(config.DATA_DIR);
 	try {
 		const postgres = await startPostgres({

@@ -1,8 +1,8 @@
 /** `npm run node -- <unit>…`: one node of a cluster, configured by its environment. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { readConfig, type Config } from "../lib/config.ts";
+import { readConfig, UNITS, type Config, type Unit } from "../lib/config.ts";
 import { OlderSchemaError } from "../lib/migrations.ts";
-import { startNode, UNITS, type Unit, type ValenceNode } from "../lib/node.ts";
+import { startNode, type ValenceNode } from "../lib/node.ts";
 import { startOps, type OpsServer } from "../lib/ops.ts";
 import { onShutdown } from "../lib/shutdown.ts";
 import { StartupError } from "../lib/startup-error.ts";
@@ -46,7 +46,7 @@ async function startWhenPossible(
 
 try {
 	const units = readUnits(process.argv.slice(2));
-	const config = readConfig();
+	const config = readConfig(process.env, units);
 	onShutdown({
 		async stop() {
 			stopping = true;

@@ -1,9 +1,16 @@
 /** The whole system in this process, with a database of its own unless one is given. */
-import { databaseUrl, GROUPS, readConfig, type Config } from "../lib/config.ts";
+import {
+	databaseUrl,
+	GROUPS,
+	lacksDatabase,
+	readConfig,
+	UNITS,
+	type Config
+} from "../lib/config.ts";
 import { lockDataFolder, ownSigningKeys } from "../lib/data-folder.ts";
 import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
-import { startNode, UNITS, type ValenceNode } from "../lib/node.ts";
+import { startNode, type ValenceNode } from "../lib/node.ts";
 import { startOps } from "../lib/ops.ts";
 import { loadDemoData } from "./demo-data.ts";
 
@@ -35,7 +42,7 @@ export async function startOneProcess(
 	try {
 		const folder = lockDataFolder(given.DATA_DIR);
 		undo.push(() => folder.unlock());
-		const postgres = needsDatabase(given)
+		const postgres = lacksDatabase(given)
 			? await startPostgres({
 					folder: `${folder.path}/postgres`,
 					port: given.EMBEDDED_DATABASE_PORT,
@@ -74,9 +81,5 @@ export async function startOneProcess(
 		throw error;
 	}
 }
-
-const needsDatabase = (config: Config): boolean =>
-	!config.DATABASE_URL &&
-	GROUPS.some(group => !config[`${group.toUpperCase()}_DATABASE_URL` as "USERS_DATABASE_URL"]);
 
 const hostName = (host: string): string => (["0.0.0.0", "::"].includes(host) ? "127.0.0.1" : host);

@@ -14,13 +14,16 @@ const RefreshToken = Type.String({
 	description: "256 bits, base64url"
 });
 
-export const Tokens = Type.Object({
-	accessToken: Type.String(),
-	refreshToken: Type.String(),
-	tokenType: Type.Literal("Bearer"),
-	expiresIn: Type.Integer({ description: "Seconds until the access token ends" }),
-	user: User
-});
+export const Tokens = Type.Object(
+	{
+		accessToken: Type.String(),
+		refreshToken: Type.String(),
+		tokenType: Type.Literal("Bearer"),
+		expiresIn: Type.Integer({ description: "Seconds until the access token ends" }),
+		user: User
+	},
+	{ title: "Tokens" }
+);
 export type Tokens = Static<typeof Tokens>;
 
 /** A public signing key (RFC 7517). */

@@ -14,29 +14,32 @@ const rest = {
 	responseHeaders: { "X-Cart-Token": "cartToken" }
 } as const;
 
-export const Cart = Type.Object({
-	id: Id,
-	items: Type.Array(
-		Type.Object({
-			productId: Id,
-			sku: Type.String(),
-			name: Type.String(),
-			quantity: Type.Integer(),
-			unitPrice: Money,
-			lineTotal: Money,
-			available: Type.Integer(),
-			notice: Type.Optional(
-				Type.Enum(["not_available", "not_enough"], {
-					description: "Why this line cannot be bought as it is"
-				})
-			)
-		})
-	),
-	total: Money,
-	version: Type.Integer(),
-	updatedAt: Timestamp,
-	cartToken: Type.Optional(CartToken)
-});
+export const Cart = Type.Object(
+	{
+		id: Id,
+		items: Type.Array(
+			Type.Object({
+				productId: Id,
+				sku: Type.String(),
+				name: Type.String(),
+				quantity: Type.Integer(),
+				unitPrice: Money,
+				lineTotal: Money,
+				available: Type.Integer(),
+				notice: Type.Optional(
+					Type.Enum(["not_available", "not_enough"], {
+						description: "Why this line cannot be bought as it is"
+					})
+				)
+			})
+		),
+		total: Money,
+		version: Type.Integer(),
+		updatedAt: Timestamp,
+		cartToken: Type.Optional(CartToken)
+	},
+	{ title: "Cart" }
+);
 export type Cart = Static<typeof Cart>;
 
 export const carts = contract({

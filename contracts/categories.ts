@@ -2,25 +2,31 @@ import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Id, IdOrSlug, Nullable, Params } from "./common.ts";
 
-export const Category = Type.Object({
-	id: Id,
-	name: Type.String(),
-	slug: Type.String(),
-	parentId: Nullable(Id),
-	path: Type.Array(Type.String(), { description: "Slugs from the root to this category" }),
-	productCount: Type.Integer({ description: "Active products in it and below" })
-});
+export const Category = Type.Object(
+	{
+		id: Id,
+		name: Type.String(),
+		slug: Type.String(),
+		parentId: Nullable(Id),
+		path: Type.Array(Type.String(), { description: "Slugs from the root to this category" }),
+		productCount: Type.Integer({ description: "Active products in it and below" })
+	},
+	{ title: "Category" }
+);
 export type Category = Static<typeof Category>;
 
 /** A category with those below it, where a tree was asked for. */
-export const CategoryNode = Type.Object({
-	...Category.properties,
-	children: Type.Optional(
-		Type.Array(Type.Unknown(), {
-			description: "Categories of the same shape, each with its children"
-		})
-	)
-});
+export const CategoryNode = Type.Object(
+	{
+		...Category.properties,
+		children: Type.Optional(
+			Type.Array(Type.Unknown(), {
+				description: "Categories of the same shape, each with its children"
+			})
+		)
+	},
+	{ title: "CategoryNode" }
+);
 export type CategoryNode = Static<typeof CategoryNode>;
 
 export const categories = contract({

@@ -12,6 +12,7 @@ export const Money = Type.Object(
 		currency: Type.String({ pattern: "^[A-Z]{3}$" })
 	},
 	{
+		title: "Money",
 		additionalProperties: false,
 		description: "Minor units",
 		examples: [{ amount: 1999, currency: "EUR" }]
@@ -70,7 +71,7 @@ export const Address = Type.Object(
 		country: Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" }),
 		phone: Type.Optional(Text(3, 32))
 	},
-	{ additionalProperties: false }
+	{ title: "Address", additionalProperties: false }
 );
 export type Address = Static<typeof Address>;
 

@@ -4,14 +4,17 @@ import { Id, Params, Timestamp } from "./common.ts";
 
 const Line = Type.Object({ productId: Id, quantity: Type.Integer({ minimum: 1 }) });
 
-export const Inventory = Type.Object({
-	productId: Id,
-	onHand: Type.Integer(),
-	reserved: Type.Integer(),
-	sold: Type.Integer(),
-	available: Type.Integer(),
-	holds: Type.Array(Type.Object({ orderId: Id, quantity: Type.Integer(), until: Timestamp }))
-});
+export const Inventory = Type.Object(
+	{
+		productId: Id,
+		onHand: Type.Integer(),
+		reserved: Type.Integer(),
+		sold: Type.Integer(),
+		available: Type.Integer(),
+		holds: Type.Array(Type.Object({ orderId: Id, quantity: Type.Integer(), until: Timestamp }))
+	},
+	{ title: "Inventory" }
+);
 export type Inventory = Static<typeof Inventory>;
 
 export const inventory = contract({

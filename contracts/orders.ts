@@ -43,30 +43,33 @@ export const OrderItem = Type.Object({
 	lineTotal: Money
 });
 
-export const Order = Type.Object({
-	id: Id,
-	number: Type.String({ examples: ["V-100042"] }),
-	status: OrderStatus,
-	reason: Type.Optional(CancelReason),
-	items: Type.Array(OrderItem),
-	total: Money,
-	shippingAddress: Address,
-	payment: Type.Object({
-		method: PaymentMethod,
-		status: Type.Enum([
-			"none",
-			"requested",
-			"captured",
-			"declined",
-			"voided",
-			"refunded",
-			"refund_failed"
-		])
-	}),
-	version: Type.Integer(),
-	createdAt: Timestamp,
-	updatedAt: Timestamp
-});
+export const Order = Type.Object(
+	{
+		id: Id,
+		number: Type.String({ examples: ["V-100042"] }),
+		status: OrderStatus,
+		reason: Type.Optional(CancelReason),
+		items: Type.Array(OrderItem),
+		total: Money,
+		shippingAddress: Address,
+		payment: Type.Object({
+			method: PaymentMethod,
+			status: Type.Enum([
+				"none",
+				"requested",
+				"captured",
+				"declined",
+				"voided",
+				"refunded",
+				"refund_failed"
+			])
+		}),
+		version: Type.Integer(),
+		createdAt: Timestamp,
+		updatedAt: Timestamp
+	},
+	{ title: "Order" }
+);
 export type Order = Static<typeof Order>;
 
 const orderId = { id: Id };

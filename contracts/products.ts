@@ -2,22 +2,25 @@ import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Id, IdOrSlug, Money, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
 
-export const Product = Type.Object({
-	id: Id,
-	sku: Type.String(),
-	name: Type.String(),
-	slug: Type.String(),
-	description: Type.String(),
-	price: Money,
-	categoryId: Id,
-	attributes: Type.Record(Type.String(), Type.String()),
-	images: Type.Array(Type.String()),
-	availability: Type.Object({ inStock: Type.Boolean(), available: Type.Integer() }),
-	status: Type.Enum(["active", "archived"]),
-	version: Type.Integer(),
-	createdAt: Timestamp,
-	updatedAt: Timestamp
-});
+export const Product = Type.Object(
+	{
+		id: Id,
+		sku: Type.String(),
+		name: Type.String(),
+		slug: Type.String(),
+		description: Type.String(),
+		price: Money,
+		categoryId: Id,
+		attributes: Type.Record(Type.String(), Type.String()),
+		images: Type.Array(Type.String()),
+		availability: Type.Object({ inStock: Type.Boolean(), available: Type.Integer() }),
+		status: Type.Enum(["active", "archived"]),
+		version: Type.Integer(),
+		createdAt: Timestamp,
+		updatedAt: Timestamp
+	},
+	{ title: "Product" }
+);
 export type Product = Static<typeof Product>;
 
 const MinorUnits = Type.Integer({

@@ -17,20 +17,23 @@ export const Username = Type.String({
 	examples: ["ada"]
 });
 
-export const User = Type.Object({
-	id: Id,
-	email: Type.String(),
-	emailVerified: Type.Boolean(),
-	username: Type.String(),
-	name: Nullable(Type.String()),
-	phone: Nullable(Type.String()),
-	avatarUrl: Nullable(Type.String()),
-	roles: Type.Array(Role),
-	status: Type.Enum(["active", "disabled"]),
-	version: Type.Integer(),
-	createdAt: Timestamp,
-	updatedAt: Timestamp
-});
+export const User = Type.Object(
+	{
+		id: Id,
+		email: Type.String(),
+		emailVerified: Type.Boolean(),
+		username: Type.String(),
+		name: Nullable(Type.String()),
+		phone: Nullable(Type.String()),
+		avatarUrl: Nullable(Type.String()),
+		roles: Type.Array(Role),
+		status: Type.Enum(["active", "disabled"]),
+		version: Type.Integer(),
+		createdAt: Timestamp,
+		updatedAt: Timestamp
+	},
+	{ title: "User" }
+);
 export type User = Static<typeof User>;
 
 export const users = contract({

@@ -1,5 +1,5 @@
 import { createHmac, createPublicKey, randomUUID, sign } from "node:crypto";
-import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type JWTHeaderParameters } from "jose";
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from "jose";
 import {
 	ACCESS_TOKEN_SECONDS,
 	AUDIENCE,
@@ -38,7 +38,7 @@ describe("an access token", () => {
 	/** A token that is good but for what is given, signed with the right key. */
 	const forge = (claims: Record<string, unknown>, header: Record<string, unknown> = {}) =>
 		new SignJWT({ ...goodClaims(), ...claims })
-			.setProtectedHeader({ ...goodHeader(), ...header } as JWTHeaderParameters)
+			.setProtectedHeader({ ...goodHeader(), ...header })
 			.sign(keys.privateKey);
 	const refused = (token: string, set = trusted) =>
 		expect(verifyAccessToken(token, set)).rejects.toMatchObject({
@@ -111,7 +111,7 @@ describe("an access token", () => {
 			{ jwk, kid: "mine" }
 		]) {
 			const token = await new SignJWT(goodClaims())
-				.setProtectedHeader({ ...goodHeader(), ...extra } as JWTHeaderParameters)
+				.setProtectedHeader({ ...goodHeader(), ...extra })
 				.sign(privateKey);
 			await refused(token);
 		}

@@ -1,5 +1,6 @@
 /** How every broker of the system is set up, whichever services it carries. */
 import { ServiceBroker, type BrokerOptions, type ServiceSchema } from "moleculer";
+import { cacherFor } from "./cacher.ts";
 import type { Config } from "./config.ts";
 import { runInContext } from "./context.ts";
 import { natsOptions } from "./nats.ts";
@@ -43,6 +44,7 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 		tracking: { enabled: true, shutdownTimeout: config.DRAIN_MS },
 		heartbeatInterval: config.HEARTBEAT_SECONDS,
 		heartbeatTimeout: config.HEARTBEAT_SECONDS * 6,
+		cacher: cacherFor(config),
 		contextParamsCloning: false,
 		validator: new JsonSchemaValidator(),
 		// We stop in an order of our own: several brokers in one process would each end it.

@@ -11,6 +11,10 @@ export const GROUPS = ["users", "catalog", "orders", "notifications"] as const;
 /** A group of services: the unit that has a database, is deployed and scaled. The gateway has no database. */
 export type Group = (typeof GROUPS)[number];
 
+/** What can be deployed by itself: the groups with a database, and the gateway. */
+export const UNITS = [...GROUPS, "gateway"] as const;
+export type Unit = (typeof UNITS)[number];
+
 const Port = (description: string, fallback?: number) =>
 	Type.Integer({
 		minimum: 0,
@@ -176,10 +180,13 @@ export class ConfigError extends Error {
 const check = createAjv({ coerce: true }).compile(Environment);
 
 /**
- * Reads and checks the environment. Throws a ConfigError that lists all mistakes at once and
- * never shows a value, which might be a secret.
+ * Reads and checks the environment, for a node of a cluster with these units. Throws a ConfigError
+ * that lists all mistakes at once and never shows a value, which might be a secret.
  */
-export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+export function readConfig(
+	env: NodeJS.ProcessEnv = process.env,
+	units: readonly Unit[] = []
+): Config {
 	const mistakes: string[] = [];
 	const values: Record<string, string> = {};
 	for (const name of Object.keys(Environment.properties)) {
@@ -204,24 +211,38 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		for (const { field, message } of fieldErrors(check.errors))
 			mistakes.push(`${field} ${message}. ${describe(field)}`);
 	const config = values as unknown as Config;
-	if (config.NATS_URL) {
-		const inCluster = "is required in a cluster (NATS_URL is set)";
-		if (!config.REDIS_URL) mistakes.push(`REDIS_URL ${inCluster}.`);
-		if (!config.AUTH_KEYS)
-			mistakes.push(`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`);
-		if (!config.DATABASE_URL && GROUPS.some(group => !ownUrl(config, group)))
-			mistakes.push(`DATABASE_URL ${inCluster}, or one URL for each group.`);
-	}
+	if (config.NATS_URL) mistakes.push(...missingInCluster(config, units));
 	if (mistakes.length > 0) throw new ConfigError(mistakes);
 	return Object.freeze(config);
+}
+
+/** One process makes for itself what it lacks; a node of a cluster must be given it. */
+function missingInCluster(config: Config, units: readonly Unit[]): string[] {
+	const inCluster = "is required in a cluster (NATS_URL is set)";
+	const homeless = GROUPS.filter(group => units.includes(group) && !ownUrl(config, group));
+	return [
+		...(units.length > 0 && !config.REDIS_URL ? [`REDIS_URL ${inCluster}.`] : []),
+		...(units.includes("users") && !config.AUTH_KEYS
+			? [`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`]
+			: []),
+		...(homeless.length > 0 && !config.DATABASE_URL
+			? [`DATABASE_URL ${inCluster}, or ${homeless.map(urlVariable).join(", ")}.`]
+			: [])
+	];
 }
 
 const describe = (name: string): string =>
 	(Environment.properties as Record<string, TSchema & { description?: string }>)[name]
 		?.description ?? "";
 
-const ownUrl = (config: Config, group: Group): string | undefined =>
-	config[`${group.toUpperCase()}_DATABASE_URL` as "USERS_DATABASE_URL"];
+const urlVariable = (group: Group) =>
+	`${group.toUpperCase() as Uppercase<Group>}_DATABASE_URL` as const;
+
+const ownUrl = (config: Config, group: Group): string | undefined => config[urlVariable(group)];
+
+/** Whether some group has no database configured: one process starts its own then. */
+export const lacksDatabase = (config: Config): boolean =>
+	!config.DATABASE_URL && GROUPS.some(group => !ownUrl(config, group));
 
 /** The URL of a group's database. Throws where none is configured (one process: not started yet). */
 export function databaseUrl(config: Config, group: Group): string {

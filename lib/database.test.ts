@@ -1,9 +1,10 @@
+import { createSigningKeys } from "./signing-keys.ts";
 import { somebody, startTestNode, type TestNode } from "../tests/support/node.ts";
 
 describe("a node", () => {
 	let node: TestNode;
 	beforeAll(async () => {
-		node = await startTestNode(["users"]);
+		node = await startTestNode(["users"], { env: { AUTH_KEYS: await createSigningKeys() } });
 	});
 	afterAll(() => node.stop());
 	it("answers", async () => {

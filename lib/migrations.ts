@@ -110,7 +110,8 @@ async function connect(url: string): Promise<pg.Client> {
 	return client;
 }
 
-const isMissingDatabase = (error: unknown): boolean => (error as { code?: string }).code === "3D000";
+const isMissingDatabase = (error: unknown): boolean =>
+	(error as { code?: string }).code === "3D000";
 
 async function connectOrCreate(url: string): Promise<pg.Client> {
 	try {

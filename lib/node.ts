@@ -6,13 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { createBroker } from "./broker.ts";
-import { databaseUrl, GROUPS, type Config } from "./config.ts";
+import { databaseUrl, GROUPS, type Config, type Unit } from "./config.ts";
 import { requireCurrentSchema } from "./migrations.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
-
-/** What can be deployed by itself: the groups with a database, and the gateway. */
-export const UNITS = [...GROUPS, "gateway"] as const;
-export type Unit = (typeof UNITS)[number];
 
 export interface ValenceNode {
 	readonly broker: ServiceBroker;
@@ -59,27 +55,25 @@ export async function startNode(
 		if (units.includes(group)) await requireCurrentSchema(group, databaseUrl(config, group));
 	const services = (await Promise.all(units.map(loadServices))).flat();
 	const runtime = await createRuntime(config);
-	const broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [
-		...services,
-		...extra
-	]);
+	let broker: ServiceBroker | undefined;
 	let stopping = false;
 	const stop = async () => {
 		stopping = true;
-		await broker.stop();
+		await broker?.stop();
 		await runtime.close();
 	};
-	const readiness = async () => [
-		...(stopping ? ["stopping"] : []),
-		...(runtime.stream.isUp() ? [] : ["NATS"]),
-		...(await unreachable(units, runtime))
-	];
 	try {
+		broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [...services, ...extra]);
 		await broker.start();
 	} catch (error) {
 		await stop().catch(() => {});
 		throw error;
 	}
+	const readiness = async () => [
+		...(stopping ? ["stopping"] : []),
+		...(runtime.stream.isUp() ? [] : ["NATS"]),
+		...(await unreachable(units, runtime))
+	];
 	return { broker, runtime, readiness, stop };
 }
 

@@ -30,7 +30,7 @@ export const defineModel =
 	): ModelOf<Row> =>
 	sequelize =>
 		sequelize.isDefined(name)
-			? (sequelize.model(name) as ModelStatic<Model<Row>>)
+			? sequelize.model(name)
 			: sequelize.define<Model<Row>>(name, attributes(), {
 					...options,
 					underscored: true,
@@ -83,7 +83,7 @@ export function repository<
 >(
 	options: RepositoryOptions<Row, Field, Filters, Sort>
 ): Mixin<RepositoryMethods<Travelling<Pick<Row, Field>>, Filters, Sort>> {
-	const { fields, filters, sorts, maxLimit } = options;
+	const { filters, sorts, maxLimit } = options;
 	const isId = ajv.compile(Id);
 	const isQuery = ajv.compile<FindMany<Record<string, unknown>, string>>(
 		querySchema(filters, sorts)
@@ -92,7 +92,7 @@ export function repository<
 		mixins: [dbService],
 		// Not only those of today's version: none of moleculer-db's actions is ours.
 		actions: Object.fromEntries(Object.keys(dbService.actions!).map(name => [name, false])),
-		settings: { idField: "id", fields: [...fields] },
+		settings: { idField: "id" },
 		adapter: sharedAdapter(options),
 		methods: {
 			async findById(this: DbMethods, id: string) {

@@ -5,11 +5,18 @@ import { join } from "node:path";
 import type { ServiceSchema } from "moleculer";
 import type { Actions } from "../../contracts/index.ts";
 import type { Role } from "../../contracts/users.ts";
-import { databaseUrl, GROUPS, readConfig, type Config, type Group } from "../../lib/config.ts";
+import {
+	databaseUrl,
+	GROUPS,
+	readConfig,
+	type Config,
+	type Group,
+	type Unit
+} from "../../lib/config.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import type { Identity } from "../../lib/identity.ts";
 import { migrate } from "../../lib/migrations.ts";
-import { startNode, type Unit, type ValenceNode } from "../../lib/node.ts";
+import { startNode, type ValenceNode } from "../../lib/node.ts";
 
 export interface TestNode extends ValenceNode {
 	readonly config: Config;
@@ -37,6 +44,7 @@ export function testConfig(env: Record<string, string> = {}): Config {
 		DATABASE_URL: `${process.env["TEST_POSTGRES_URL"]}/${name}`,
 		DATABASE_POOL_SIZE: "5",
 		DATA_DIR: data,
+		AUTH_KEYS: process.env["TEST_AUTH_KEYS"],
 		LOG_LEVEL: "fatal",
 		NODE_NAME: name,
 		...env

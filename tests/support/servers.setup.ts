@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startPostgres, type EmbeddedPostgres } from "../../lib/embedded-postgres.ts";
+import { createSigningKeys } from "../../lib/signing-keys.ts";
 
 declare global {
 	var testPostgres: { server: EmbeddedPostgres; folder: string } | undefined;
@@ -18,4 +19,5 @@ export default async function setUp(): Promise<void> {
 	globalThis.testPostgres = { server, folder };
 	process.env["TEST_POSTGRES_URL"] = server.url;
 	process.env["TEST_FOLDER"] = folder;
+	process.env["TEST_AUTH_KEYS"] = await createSigningKeys();
 }

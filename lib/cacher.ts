@@ -1,0 +1,69 @@
+/** The cache of actions that declare one: in memory in one process, in Redis in the cluster. */
+import { Cachers, type BrokerOptions } from "moleculer";
+import type { Config } from "./config.ts";
+
+type Key = string | string[];
+interface RedisCacherMethods {
+	logger: { warn(message: string): void };
+	get(key: string): Promise<unknown>;
+	set(key: string, data: unknown, ttl?: number): Promise<unknown>;
+	del(key: Key): Promise<unknown>;
+	clean(match?: Key): Promise<unknown>;
+}
+const Redis = Cachers.Redis as unknown as new (options: object) => RedisCacherMethods;
+
+/**
+ * Moleculer's Redis cacher, without which the system still works: the stock one leaves rejections
+ * unhandled when Redis goes away, and Node ends the process on those. Here a cache that does not
+ * answer is an empty one.
+ */
+export class ForgivingRedisCacher extends Redis {
+	/** Operations that Redis did not carry out, since the start. */
+	failures = 0;
+
+	override get(key: string): Promise<unknown> {
+		return this.#forgive(super.get(key), null);
+	}
+	override set(key: string, data: unknown, ttl?: number): Promise<unknown> {
+		return this.#forgive(super.set(key, data, ttl), undefined);
+	}
+	override del(key: Key): Promise<unknown> {
+		return this.#forgive(super.del(key), undefined);
+	}
+	override clean(match?: Key): Promise<unknown> {
+		return this.#forgive(super.clean(match), undefined);
+	}
+
+	async #forgive(work: Promise<unknown>, otherwise: unknown): Promise<unknown> {
+		try {
+			return await work;
+		} catch (error) {
+			if (this.failures++ === 0) this.logger.warn(`The cache does not answer: ${String(error)}`);
+			return otherwise;
+		}
+	}
+}
+
+/** The cacher for this configuration. */
+export const cacherFor = ({ REDIS_URL }: Config): NonNullable<BrokerOptions["cacher"]> =>
+	REDIS_URL
+		? (new ForgivingRedisCacher({
+				redis: redisOptions(REDIS_URL)
+			}) as never)
+		: { type: "Memory", options: { clone: false } };
+
+function redisOptions(url: string): object {
+	const { hostname, port, username, password, protocol, pathname } = new URL(url);
+	return {
+		host: hostname,
+		port: Number(port || 6379),
+		...(username ? { username: decodeURIComponent(username) } : {}),
+		...(password ? { password: decodeURIComponent(password) } : {}),
+		...(protocol === "rediss:" ? { tls: {} } : {}),
+		db: Number(pathname.slice(1) || 0),
+		// A slow cache is worse than none.
+		maxRetriesPerRequest: 1,
+		commandTimeout: 300,
+		connectTimeout: 2_000
+	};
+}

@@ -1,0 +1,111 @@
+/** Sessions and refresh tokens in SQL, by the database's clock, so that all nodes agree on the time. */
+import type { Queries, Tx } from "../../lib/database.ts";
+import type { ClientInfo } from "../../lib/identity.ts";
+import { uuidv7 } from "../../lib/uuid.ts";
+import { ABSOLUTE_SECONDS, IDLE_SECONDS, REVOCATION_SECONDS, type Presented } from "./session.ts";
+
+interface SessionRef {
+	readonly sessionId: string;
+	readonly userId: string;
+}
+
+/** Opens a session with its first refresh token, and returns its id. */
+export async function openSession(
+	tx: Tx,
+	userId: string,
+	{ address, device }: ClientInfo,
+	tokenHash: Buffer
+): Promise<string> {
+	const id = uuidv7();
+	await tx.query(
+		`INSERT INTO session (id, user_id, device, address, expires_at)
+		 VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))`,
+		[id, userId, device, address, ABSOLUTE_SECONDS]
+	);
+	await tx.query(
+		`INSERT INTO refresh_token (hash, session_id, expires_at)
+		 VALUES ($1, $2, now() + make_interval(secs => $3))`,
+		[tokenHash, id, IDLE_SECONDS]
+	);
+	return id;
+}
+
+/**
+ * Uses a refresh token and stores its successor, in one statement: of any number at once, one gets
+ * its session back and the others, having waited for the row, nothing.
+ */
+export const rotate = (
+	db: Queries,
+	hash: Buffer,
+	successorHash: Buffer
+): Promise<SessionRef | undefined> =>
+	db.one<SessionRef>(
+		`WITH used AS (
+		   UPDATE refresh_token t SET used_at = clock_timestamp(), successor_hash = $2
+		   FROM session s JOIN users u ON u.id = s.user_id
+		   WHERE t.hash = $1 AND t.used_at IS NULL AND t.expires_at > now()
+		     AND s.id = t.session_id AND u.status = 'active'
+		   RETURNING t.session_id),
+		 touched AS (
+		   -- Waits for a revocation under way and then finds the session ended.
+		   UPDATE session s SET last_used_at = clock_timestamp() FROM used
+		   WHERE s.id = used.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
+		   RETURNING s.id, s.user_id, s.expires_at),
+		 born AS (
+		   INSERT INTO refresh_token (hash, session_id, expires_at)
+		   SELECT $2, id, least(expires_at, now() + make_interval(secs => $3)) FROM touched
+		   RETURNING session_id)
+		 SELECT touched.id AS "sessionId", touched.user_id AS "userId"
+		 FROM touched JOIN born ON born.session_id = touched.id`,
+		[hash, successorHash, IDLE_SECONDS]
+	);
+
+/** A refresh token that could not be rotated, if it was ever one of ours. */
+export const findPresented = (
+	db: Queries,
+	hash: Buffer
+): Promise<(SessionRef & Presented & { readonly successorHash: Buffer | null }) | undefined> =>
+	db.one(
+		`SELECT s.id AS "sessionId", s.user_id AS "userId", u.status AS "userStatus",
+		   t.successor_hash AS "successorHash",
+		   extract(epoch FROM clock_timestamp() - t.used_at)::float AS "usedSecondsAgo",
+		   s.revoked_at IS NULL AND s.expires_at > now() AS alive
+		 FROM refresh_token t JOIN session s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
+		 WHERE t.hash = $1`,
+		[hash]
+	);
+
+/** Ends one session of a user, or all of them, and records session.revoked.v1 for each that had not ended yet. */
+export async function revokeSessions(
+	tx: Tx,
+	{ userId, sessionId }: { readonly userId: string; readonly sessionId?: string },
+	reason: "logout" | "logout-all" | "token-reuse"
+): Promise<void> {
+	const revoked = await tx.query<{ id: string; version: number; until: Date }>(
+		`UPDATE session SET revoked_at = clock_timestamp(), revoked_reason = $3, version = version + 1,
+		   revoked_until = clock_timestamp() + make_interval(secs => $4)
+		 WHERE id IN (
+		   -- Locked in one order, so that two who end all sessions do not wait for each other for ever.
+		   SELECT id FROM session WHERE user_id = $1 AND id = coalesce($2, id) AND revoked_at IS NULL
+		   ORDER BY id FOR UPDATE)
+		 RETURNING id, version, revoked_until AS until`,
+		[userId, sessionId ?? null, reason, REVOCATION_SECONDS]
+	);
+	for (const { id, version, until } of revoked)
+		tx.record(
+			"session.revoked.v1",
+			{ id, version },
+			{ sessionId: id, userId, reason, until: until.toISOString() }
+		);
+}
+
+/** Revoked sessions of which an access token may still be alive. */
+export async function findRevocations(
+	db: Queries
+): Promise<{ sessionId: string; until: string }[]> {
+	const rows = await db.query<{ id: string; until: Date }>(
+		`SELECT id, revoked_until AS until FROM session
+		 WHERE revoked_at IS NOT NULL AND revoked_until > now() ORDER BY revoked_until`
+	);
+	return rows.map(({ id, until }) => ({ sessionId: id, until: until.toISOString() }));
+}
