@@ -1,8 +1,5 @@
-/** @type {import("jest").Config} */
-export default {
+const common = {
 	testEnvironment: "node",
-	testMatch: ["**/*.test.ts"],
-	testPathIgnorePatterns: ["/node_modules/", "/var/"],
 	modulePathIgnorePatterns: ["<rootDir>/var/"],
 	transform: {
 		"^.+\\.(?:ts|mjs|js)$": [
@@ -13,10 +10,48 @@ export default {
 			}
 		]
 	},
-	// The only dependency that comes as ESM alone and is needed by the contracts.
-	transformIgnorePatterns: ["/node_modules/(?!(?:typebox|jose|uuid)/)"],
-	globalSetup: "<rootDir>/tests/support/servers.setup.ts",
-	globalTeardown: "<rootDir>/tests/support/servers.teardown.ts",
+	// What comes as ESM alone.
+	transformIgnorePatterns: ["/node_modules/(?!(?:typebox|jose|uuid)/)"]
+};
+
+/** The behaviour tests, against one shape of the whole system. */
+const behaviour = (shape, name) => ({
+	...common,
+	displayName: shape,
+	testMatch: ["<rootDir>/tests/behaviour/**/*.test.ts"],
+	globals: { SHAPE: shape },
+	globalSetup: `<rootDir>/tests/behaviour/${name}.setup.ts`,
+	globalTeardown: `<rootDir>/tests/behaviour/${name}.teardown.ts`
+});
+
+/** @type {import("jest").Config} */
+export default {
+	maxWorkers: 2,
 	testTimeout: 20_000,
-	maxWorkers: 2
+	projects: [
+		{
+			...common,
+			displayName: "parts",
+			testMatch: ["**/*.test.ts"],
+			testPathIgnorePatterns: ["/node_modules/", "/var/", "<rootDir>/tests/behaviour/"],
+			globalSetup: "<rootDir>/tests/support/servers.setup.ts",
+			globalTeardown: "<rootDir>/tests/support/servers.teardown.ts"
+		},
+		behaviour("one process", "one-process"),
+		behaviour("cluster", "cluster")
+	],
+	// The numbers of each group are printed by bin/test.ts.
+	coverageReporters: ["json-summary", "lcov", "text-summary"],
+	collectCoverageFrom: ["{contracts,lib,mixins,services}/**/*.ts", "!**/*.test.ts"],
+	coverageThreshold: Object.fromEntries(
+		[
+			"lib",
+			"mixins",
+			"services/catalog",
+			"services/gateway",
+			"services/notifications",
+			"services/orders",
+			"services/users"
+		].map(folder => [`./${folder}/`, { lines: 80 }])
+	)
 };

@@ -5,8 +5,8 @@ import { Command } from "commander";
 import type { ServiceSchema } from "moleculer";
 import { format, resolveConfig } from "prettier";
 import { allContracts } from "../contracts/index.ts";
-import { envExample } from "../lib/config.ts";
-import { loadServices, UNITS, type Unit } from "../lib/node.ts";
+import { envExample, UNITS, type Unit } from "../lib/config.ts";
+import { loadServices } from "../lib/node.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -26,7 +26,7 @@ const loadAll = async (): Promise<Service[]> =>
 /** The sources of a unit, without its tests. */
 const sourcesOf = (unit: Unit): string =>
 	readdirSync(join(root, "services", unit), { recursive: true, encoding: "utf8" })
-		.filter(file => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+		.filter(file => file.endsWith(".ts") && !/\.(?:test|fixtures)\.ts$/.test(file))
 		.map(file => readFileSync(join(root, "services", unit, file), "utf8"))
 		.join("\n");
 

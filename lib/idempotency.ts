@@ -19,7 +19,8 @@ export const createIdempotencyTable: Migration = async ({ query }) => {
 		action text NOT NULL,
 		key text NOT NULL,
 		fingerprint text NOT NULL,
-		answer jsonb,
+		-- Not jsonb, which would forget the order of the names: the same key gets the same bytes.
+		answer json,
 		created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 		PRIMARY KEY (user_id, action, key))`);
 	await query("CREATE INDEX idempotency_key_age ON idempotency_key (created_at)");
@@ -51,7 +52,7 @@ export async function once<T>(
 	if (!first) return storedAnswer<T>(tx, userId, action, key, fingerprint);
 	const answer = await work();
 	await tx.query(
-		"UPDATE idempotency_key SET answer = $4::jsonb WHERE user_id = $1 AND action = $2 AND key = $3",
+		"UPDATE idempotency_key SET answer = $4::json WHERE user_id = $1 AND action = $2 AND key = $3",
 		[userId, action, key, JSON.stringify(answer)]
 	);
 	return answer;

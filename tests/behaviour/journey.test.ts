@@ -122,8 +122,12 @@ describe(`a customer's journey (${shape})`, () => {
 				token: ada.token,
 				headers: { "Idempotency-Key": randomUUID() }
 			});
-		expect((await cancel()).body.status).toBe("cancelling");
 		const settled = async () => (await api.get(`/orders/${order.id}`, ada.token)).body;
+		await eventually(
+			"awaiting payment",
+			async () => (await settled()).status === "awaiting_payment"
+		);
+		expect((await cancel()).body.status).toBe("cancelling");
 		await eventually("cancelled", async () => (await settled()).status === "cancelled");
 		expect(await settled()).toMatchObject({ reason: "CUSTOMER", payment: { status: "refunded" } });
 
