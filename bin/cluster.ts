@@ -1,5 +1,5 @@
 /** `npm run cluster`: a cluster on this machine, every service group in a process of its own. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -299,7 +299,9 @@ try {
 			}))
 		};
 		// It names the database's password.
-		writeFileSync(file, `${JSON.stringify(content, null, "\t")}\n`, { mode: 0o600 });
+		writeFileSync(`${file}.new`, `${JSON.stringify(content, null, "\t")}\n`, { mode: 0o600 });
+		// At once, for whoever reads it right now.
+		renameSync(`${file}.new`, file);
 	};
 	undo.push(() => rmSync(file, { force: true }));
 	writeClusterFile();

@@ -55,6 +55,8 @@ const isShown = (outcome: Outcome) =>
 	orders <= FEW || outcome.index < SHOWN_OF_MANY || isOdd(outcome);
 let next = 0;
 await Promise.all(Array.from({ length: Math.min(concurrency, orders) }, work));
+for (; next < orders; next++)
+	outcomes.push({ index: next, method: methodOf(next), problem: "No customer was left for it." });
 outcomes.sort((a, b) => a.index - b.index);
 
 const summary = summarize(outcomes, {
@@ -105,8 +107,8 @@ async function work(): Promise<void> {
 		next++;
 		outcomes.push(refused ? { ...asked, problem: refused } : await buy(shop, asked, isShown));
 		showProgress();
-		// The other customers shall have the rest of the orders, if there are any.
-		if (refused && shops.length > 1) return;
+		// The others shall have the rest.
+		if (refused) return;
 	}
 }
 

@@ -89,7 +89,7 @@ function explain(error: unknown, path: string): unknown {
 		return new StartupError(
 			`The disk that holds ${path} is full. Free some space, or set DATA_DIR to a folder on another disk.`
 		);
-	if (code === "EACCES" || code === "EROFS")
+	if (["EACCES", "EROFS", "ENOTDIR"].includes(code ?? ""))
 		return new StartupError(
 			`The data folder ${path} cannot be written to. Set DATA_DIR to one that can.`
 		);

@@ -50,7 +50,9 @@ interface JobRow {
 }
 
 const POLL_MS = 500;
-/** How long an attempt may take before another node may try again. */
+/** How long an attempt may take; then it counts as failed, its outcome unknown. */
+const ATTEMPT_MS = 25_000;
+/** After how long another node may try again. Longer than an attempt: two overlap only where a process was paused. */
 const LEASE_SECONDS = 30;
 const CONCURRENCY = 16;
 
@@ -145,40 +147,59 @@ function work(
 	{ id, key, payload, context, attempts }: JobRow,
 	logger: ServiceBroker["logger"]
 ): Promise<void> {
-	/** One outcome for each job: false when another attempt was quicker. */
-	const settle = (column: "done_at" | "failed_at", record: (tx: Tx) => Promise<void>) =>
+	const complete = (result: unknown) =>
 		database.transaction(async tx => {
-			const mine = await tx.one(
-				`UPDATE job SET ${column} = clock_timestamp(), lease_until = NULL
+			const first = await tx.one(
+				`UPDATE job SET done_at = clock_timestamp(), lease_until = NULL
 				 WHERE id = $1 AND done_at IS NULL AND failed_at IS NULL RETURNING id`,
 				[id]
 			);
-			if (mine) await record(tx);
+			if (first) await kind.complete(tx, payload, result);
 		});
+	// An attempt that failed says nothing any more once another one has begun: that one may succeed.
+	const giveUp = (error: unknown) =>
+		database.transaction(async tx => {
+			const mine = await tx.one(
+				`UPDATE job SET failed_at = clock_timestamp(), lease_until = NULL, last_error = $3
+				 WHERE id = $1 AND attempts = $2 AND done_at IS NULL AND failed_at IS NULL RETURNING id`,
+				[id, attempts, String(error)]
+			);
+			if (mine) await kind.giveUp?.(tx, payload, error);
+		});
+	const tryLater = (error: unknown) =>
+		database.query(
+			`UPDATE job SET lease_until = NULL, last_error = $3,
+			   run_at = clock_timestamp() + least(300, 0.2 * power(2, least(attempts, 12))) * interval '1 second'
+			 WHERE id = $1 AND attempts = $2 AND done_at IS NULL AND failed_at IS NULL`,
+			[id, attempts, String(error)]
+		);
 	const attempt = async () => {
 		let result: unknown;
 		try {
-			result = await kind.perform(payload, { key, attempt: attempts });
+			result = await within(ATTEMPT_MS, kind.perform(payload, { key, attempt: attempts }));
 		} catch (error) {
 			if (kind.maxAttempts !== undefined && attempts >= kind.maxAttempts) {
 				logger.error(`The job ${key} was given up after ${attempts} attempts:`, error);
-				await settle("failed_at", async tx => kind.giveUp?.(tx, payload, error));
+				await giveUp(error);
 				return;
 			}
 			logger.warn(`The job ${key} is tried again: ${String(error)}`);
-			await database.query(
-				`UPDATE job SET lease_until = NULL, last_error = $2,
-				   run_at = clock_timestamp() + least(300, 0.2 * power(2, least(attempts, 12))) * interval '1 second'
-				 WHERE id = $1`,
-				[id, String(error)]
-			);
+			await tryLater(error);
 			return;
 		}
-		await settle("done_at", tx => kind.complete(tx, payload, result));
+		await complete(result);
 	};
-	return runInContext(context, attempt).catch(error => {
-		logger.warn(
-			`The outcome of the job ${key} could not be recorded; it is tried again: ${String(error)}`
-		);
+	return runInContext(context, attempt).catch(async error => {
+		logger.error(`The outcome of the job ${key} could not be recorded; it is tried again:`, error);
+		// Where this fails as well, the lease ends by itself.
+		await tryLater(error).catch(() => {});
 	});
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+	});
+	return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -4,7 +4,13 @@ import { join } from "node:path";
 import pg from "pg";
 import { isAlive } from "../lib/data-folder.ts";
 import { Api } from "./support/api.ts";
-import { eventually, newDataDir, runCommand, startOneProcess, type Running } from "./support/process.ts";
+import {
+	eventually,
+	newDataDir,
+	runCommand,
+	startOneProcess,
+	type Running
+} from "./support/process.ts";
 
 const start = (env: Record<string, string>) =>
 	runCommand("bin/start.ts", [], { PORT: "0", OPS_PORT: "0", ...env });
@@ -20,7 +26,9 @@ async function sql(url: string, text: string): Promise<pg.QueryResult> {
 }
 
 const databasePid = async (dataDir: string): Promise<number> => {
-	return Number(readFileSync(join(dataDir, "postgres", "data", "postmaster.pid"), "utf8").split("\n")[0]);
+	return Number(
+		readFileSync(join(dataDir, "postgres", "data", "postmaster.pid"), "utf8").split("\n")[0]
+	);
 };
 
 describe("npm start", () => {
@@ -64,7 +72,11 @@ describe("npm start", () => {
 		const busy = createServer().listen(0, "127.0.0.1");
 		await new Promise(done => busy.once("listening", done));
 		const { port: opsPort } = busy.address() as { port: number };
-		const second = await start({ DATA_DIR: dataDir, OPS_PORT: String(opsPort), DEMO_DATA: "false" });
+		const second = await start({
+			DATA_DIR: dataDir,
+			OPS_PORT: String(opsPort),
+			DEMO_DATA: "false"
+		});
 		busy.close();
 		expect(second.code).toBe(1);
 		expect(second.output).toContain(`Port ${opsPort} is taken. Set OPS_PORT`);
@@ -72,10 +84,15 @@ describe("npm start", () => {
 	});
 
 	it("lists all mistakes of its configuration at once", async () => {
-		const { code, output } = await start({ PORT: "eighty", LOG_LEVEL: "loud", DATABASE_URL: "mysql://secret@host" });
+		const { code, output } = await start({
+			PORT: "eighty",
+			LOG_LEVEL: "loud",
+			DATABASE_URL: "mysql://secret@host"
+		});
 		expect(code).toBe(1);
 		expect(output).toMatch(/3 mistake/);
-		for (const name of ["PORT", "LOG_LEVEL", "DATABASE_URL"]) expect(output).toContain(`- ${name} `);
+		for (const name of ["PORT", "LOG_LEVEL", "DATABASE_URL"])
+			expect(output).toContain(`- ${name} `);
 		expect(output).not.toContain("secret");
 	});
 
@@ -129,7 +146,9 @@ describe("npm start, again", () => {
 		const system = await startOneProcess({ DEMO_DATA: "false" }, dataDir);
 		const database = await databasePid(dataDir);
 		system.process.kill("SIGINT");
-		await eventually("it says that it stops", () => system.output().includes("once more to stop at once"));
+		await eventually("it says that it stops", () =>
+			system.output().includes("once more to stop at once")
+		);
 		const code = await system.stop("SIGINT");
 		// The orderly stop may have been quicker than the second signal.
 		expect([130, 0]).toContain(code);

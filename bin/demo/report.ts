@@ -75,7 +75,7 @@ export function percentiles(values: readonly number[]): Percentiles {
 /** An order's story: a headline, and a line for each step with the time since the checkout. */
 export function tellStory({ index, method, order, story, problem }: Outcome): string {
 	const head = order
-		? `${order.number} ${order.status}${order.reason ? ` (${order.reason})` : ""}, paid by ${method}`
+		? `${order.number} ${order.status}${order.reason ? ` (${order.reason})` : ""}, with ${method}`
 		: `order ${index + 1} was not placed`;
 	const began = Date.parse(story?.items[0]?.at ?? "");
 	const steps = (story?.items ?? []).map(({ at, step, by, detail }) => {

@@ -73,7 +73,10 @@ async function soldDiffers(server: string): Promise<unknown[]> {
 		`SELECT item->>'productId' AS product, sum((item->>'quantity')::int)::int AS sold
 		 FROM orders, jsonb_array_elements(items) AS item WHERE status = 'confirmed' GROUP BY 1`
 	);
-	const stock = await read("catalog", "SELECT product_id::text AS product, sold FROM stock WHERE sold > 0");
+	const stock = await read(
+		"catalog",
+		"SELECT product_id::text AS product, sold FROM stock WHERE sold > 0"
+	);
 	return [...new Set([...confirmed.keys(), ...stock.keys()])]
 		.filter(product => confirmed.get(product) !== stock.get(product))
 		.map(product => ({ product, confirmed: confirmed.get(product), stock: stock.get(product) }));

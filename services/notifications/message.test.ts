@@ -1,0 +1,140 @@
+import type { CancelReason } from "../../contracts/orders.ts";
+import { compose, formatMoney, type Notice } from "./message.ts";
+
+const ada = { username: "ada", name: "Ada Lovelace" };
+const total = { amount: 123_450, currency: "EUR" };
+const confirmed = (over: Partial<Notice & { kind: "order-confirmed" }> = {}): Notice => ({
+	kind: "order-confirmed",
+	number: "V-100042",
+	items: [
+		{ name: "Desk lamp", quantity: 2 },
+		{ name: "Chair", quantity: 1 }
+	],
+	total,
+	...over
+});
+
+describe("the welcome", () => {
+	it("greets by name", () => {
+		const { subject, text } = compose({ kind: "welcome" }, ada);
+		expect(subject).toBe("Welcome to Valence");
+		expect(text).toMatch(/^Hello Ada Lovelace,\n\nYour account is ready\./);
+	});
+
+	it.each([null, "", "  "])("greets by username where the name is %j", name => {
+		expect(compose({ kind: "welcome" }, { ...ada, name }).text).toMatch(/^Hello ada,\n/);
+	});
+
+	it.each(["win at evil.example", "https://evil.example/x", "évil.example"])(
+		"carries no link in a name (%j)",
+		name => {
+			const { text, html } = compose({ kind: "welcome" }, { ...ada, name });
+			expect(text).toMatch(/^Hello,\n/);
+			expect(html).not.toMatch(/vil\.example/);
+		}
+	);
+
+	it("lets initials be", () => {
+		const { text } = compose({ kind: "welcome" }, { ...ada, name: "J.R.R. Tolkien" });
+		expect(text).toMatch(/^Hello J\.R\.R\. Tolkien,\n/);
+	});
+});
+
+describe("the confirmation of an order", () => {
+	it("says what comes and what it costs", () => {
+		expect(compose(confirmed(), ada)).toMatchObject({
+			subject: "Your order V-100042 is confirmed",
+			text: `Hello Ada Lovelace,
+
+Thank you for your order V-100042. It is paid, and we are getting it ready for you:
+
+  - 2 × Desk lamp
+  - 1 × Chair
+
+Total: €1,234.50
+
+Yours, Valence
+`
+		});
+	});
+
+	it("escapes whatever it is told", () => {
+		const hostile = `<script>alert("1")</script> & 'x'`;
+		const { html, text } = compose(confirmed({ items: [{ name: hostile, quantity: 1 }] }), {
+			username: "eve",
+			name: "<img src=x onerror=alert(1)>"
+		});
+		expect(html).not.toMatch(/<script|<img/);
+		expect(html).toContain(
+			"1 × &lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;x&#39;"
+		);
+		expect(html).toContain("Hello &lt;img src=x onerror=alert(1)&gt;,");
+		expect(text).toContain(hostile);
+	});
+
+	it("keeps everything on its line", () => {
+		const { subject, text, html } = compose(
+			confirmed({
+				number: "V-1\r\nBcc: all@example.com\u2028x",
+				items: [{ name: "Lamp\u202Egnp\n\nTotal: 0", quantity: 1 }]
+			}),
+			ada
+		);
+		expect(subject).toBe("Your order V-1 Bcc: all@example.com x is confirmed");
+		expect(html).toContain(`<title>${subject}</title>`);
+		expect(text).toContain("  - 1 × Lamp gnp Total: 0\n");
+	});
+});
+
+describe("the cancellation of an order", () => {
+	const cancelled = (reason: CancelReason, refunded: Notice & { kind: "order-cancelled" }) =>
+		compose({ ...refunded, reason }, ada);
+	const unpaid: Notice & { kind: "order-cancelled" } = {
+		kind: "order-cancelled",
+		number: "V-7",
+		reason: "CUSTOMER",
+		refunded: null
+	};
+
+	it.each<[CancelReason, string]>([
+		["OUT_OF_STOCK", "Not everything you ordered was still in stock."],
+		["STOCK_TIMEOUT", "We could not set the goods aside for you in time."],
+		["PAYMENT_FAILED", "Your payment was declined."],
+		["PAYMENT_TIMEOUT", "We did not receive your payment in time."],
+		["RESERVATION_EXPIRED", "The time for which we could hold the goods for you has run out."],
+		["CUSTOMER", "It was cancelled on request."]
+	])("says why in plain words: %s", (reason, words) => {
+		const { subject, text } = cancelled(reason, unpaid);
+		expect(subject).toBe("Your order V-7 was cancelled");
+		expect(text).toContain(`Your order V-7 was cancelled. ${words}\n`);
+	});
+
+	it("says whether money was given back", () => {
+		expect(compose(unpaid, ada).text).toContain("You have not been charged.");
+		const { text } = compose({ ...unpaid, refunded: total }, ada);
+		expect(text).toContain("We have given you back €1,234.50.");
+		expect(text).not.toContain("not been charged");
+	});
+
+	it("says that a human sees to a refund that failed", () => {
+		const { subject, text } = compose(
+			{ kind: "order-refund-failed", number: "V-7", reason: "OUT_OF_STOCK" },
+			ada
+		);
+		expect(subject).toBe("Your order V-7 was cancelled; your refund is delayed");
+		expect(text).toContain("One of our staff will see to your refund in person");
+		expect(text).not.toContain("We have given you back");
+	});
+});
+
+describe("money", () => {
+	it.each([
+		[1999, "EUR", "€19.99"],
+		[5, "USD", "$0.05"],
+		[1200, "JPY", "¥1,200"],
+		[1234, "KWD", "KWD\u00A01.234"],
+		[0, "CHF", "CHF\u00A00.00"]
+	])("writes %d minor units of %s as %s", (amount, currency, written) => {
+		expect(formatMoney({ amount, currency })).toBe(written);
+	});
+});

@@ -1,0 +1,147 @@
+/** What we write to people: pure text, from a fact and the one it concerns. */
+import type { Money } from "../../contracts/common.ts";
+import type { CancelReason } from "../../contracts/orders.ts";
+
+/** What a message tells. */
+export type Notice =
+	| { readonly kind: "welcome" }
+	| {
+			readonly kind: "order-confirmed";
+			readonly number: string;
+			readonly items: readonly { readonly name: string; readonly quantity: number }[];
+			readonly total: Money;
+	  }
+	| {
+			readonly kind: "order-cancelled";
+			readonly number: string;
+			readonly reason: CancelReason;
+			/** What was given back; null where nothing had been taken. */
+			readonly refunded: Money | null;
+	  }
+	| {
+			readonly kind: "order-refund-failed";
+			readonly number: string;
+			readonly reason: CancelReason;
+	  };
+
+/** How a person is addressed. */
+export interface Addressee {
+	readonly username: string;
+	readonly name: string | null;
+}
+
+/** A message, ready to be sent. The subject is one line. */
+export interface Content {
+	readonly subject: string;
+	readonly text: string;
+	readonly html: string;
+}
+
+/** A paragraph, or a list. */
+type Block = string | readonly string[];
+
+const REASONS: Record<CancelReason, string> = {
+	OUT_OF_STOCK: "Not everything you ordered was still in stock.",
+	STOCK_TIMEOUT: "We could not set the goods aside for you in time.",
+	PAYMENT_FAILED: "Your payment was declined.",
+	PAYMENT_TIMEOUT: "We did not receive your payment in time.",
+	RESERVATION_EXPIRED: "The time for which we could hold the goods for you has run out.",
+	CUSTOMER: "It was cancelled on request."
+};
+
+/** Writes the message about `notice` to this person. */
+export function compose(notice: Notice, to: Addressee): Content {
+	const { subject, blocks } = tell(notice);
+	const all = [greet(to), ...blocks, "Yours, Valence"].map(block =>
+		typeof block === "string" ? oneLine(block) : block.map(oneLine)
+	);
+	return { subject: oneLine(subject), text: toText(all), html: toHtml(oneLine(subject), all) };
+}
+
+function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
+	switch (notice.kind) {
+		case "welcome":
+			return {
+				subject: "Welcome to Valence",
+				blocks: [
+					"Your account is ready. You can sign in with your e-mail address or with your username.",
+					"If it was not you who registered with this address, you need not do anything."
+				]
+			};
+		case "order-confirmed":
+			return {
+				subject: `Your order ${notice.number} is confirmed`,
+				blocks: [
+					`Thank you for your order ${notice.number}. It is paid, and we are getting it ready for you:`,
+					notice.items.map(({ name, quantity }) => `${quantity} × ${name}`),
+					`Total: ${formatMoney(notice.total)}`
+				]
+			};
+		case "order-cancelled":
+			return {
+				subject: `Your order ${notice.number} was cancelled`,
+				blocks: [
+					`Your order ${notice.number} was cancelled. ${REASONS[notice.reason]}`,
+					notice.refunded
+						? `We have given you back ${formatMoney(notice.refunded)}.`
+						: "You have not been charged."
+				]
+			};
+		case "order-refund-failed":
+			return {
+				subject: `Your order ${notice.number} was cancelled; your refund is delayed`,
+				blocks: [
+					`Your order ${notice.number} was cancelled. ${REASONS[notice.reason]}`,
+					"We tried to give your money back, but it did not work. One of our staff will see to your refund in person; you need not do anything."
+				]
+			};
+	}
+}
+
+// Whoever registers with somebody else's address chooses the name that we greet them by: it must not carry a link.
+const LINK = /:\/\/|[\p{L}\p{N}]\.\p{L}{2,}/u;
+
+function greet({ name, username }: Addressee): string {
+	const called = name?.trim() || username;
+	return LINK.test(called) ? "Hello," : `Hello ${called},`;
+}
+
+/** An amount of minor units as people write it in English: `€1,234.50`, `¥1,200`. */
+export function formatMoney({ amount, currency }: Money): string {
+	const format = new Intl.NumberFormat("en", { style: "currency", currency });
+	return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits!);
+}
+
+// Line breaks would make headers of what follows them; overrides of direction would turn the rest of the line around.
+const oneLine = (text: string): string =>
+	text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]+/gu, " ").trim();
+
+const toText = (blocks: readonly Block[]): string =>
+	`${blocks
+		.map(block => (typeof block === "string" ? block : block.map(item => `  - ${item}`).join("\n")))
+		.join("\n\n")}\n`;
+
+const ENTITIES: Record<string, string> = {
+	"&": "&amp;",
+	"<": "&lt;",
+	">": "&gt;",
+	'"': "&quot;",
+	"'": "&#39;"
+};
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, char => ENTITIES[char]!);
+
+const toHtml = (title: string, blocks: readonly Block[]): string => {
+	const body = blocks.map(block =>
+		typeof block === "string"
+			? `<p>${escapeHtml(block)}</p>`
+			: `<ul>${block.map(item => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`
+	);
+	return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>${escapeHtml(title)}</title></head>
+<body style="font: 16px/1.5 sans-serif; color: #222; max-width: 36em; margin: 2em auto; padding: 0 1em">
+${body.join("\n")}
+</body>
+</html>
+`;
+};

@@ -1,0 +1,77 @@
+import type { Queries, Tx } from "../../lib/database.ts";
+import { uuidv7 } from "../../lib/uuid.ts";
+import type { Content, Notice } from "./message.ts";
+
+export interface Recipient {
+	readonly userId: string;
+	readonly email: string;
+	readonly username: string;
+	readonly name: string | null;
+}
+
+/** Keeps what is known of somebody; the latest call wins. */
+export async function upsertRecipient(
+	tx: Tx,
+	{ userId, email, username, name }: Recipient
+): Promise<void> {
+	await tx.query(
+		`INSERT INTO recipient (user_id, email, username, name) VALUES ($1, $2, $3, $4)
+		 ON CONFLICT (user_id) DO UPDATE
+		 SET email = $2, username = $3, name = $4, updated_at = clock_timestamp()`,
+		[userId, email, username, name]
+	);
+}
+
+export const findRecipient = (tx: Tx, userId: string): Promise<Recipient | undefined> =>
+	tx.one<Recipient>(
+		`SELECT user_id AS "userId", email, username, name FROM recipient WHERE user_id = $1`,
+		[userId]
+	);
+
+export interface Message extends Content {
+	readonly id: string;
+	readonly kind: Notice["kind"];
+	/** What it is about: at most one message of a kind on a channel for each. */
+	readonly refId: string;
+	readonly channel: "email";
+	readonly userId: string;
+	/** The address at the time it was written. */
+	readonly recipient: string;
+	readonly createdAt: Date;
+}
+
+const COLUMNS = `id, kind, ref_id AS "refId", channel, user_id AS "userId", recipient, subject,
+	body_text AS "text", body_html AS "html", created_at AS "createdAt"`;
+
+/** Queues a message and returns its id; undefined where this one was written before. */
+export async function insertMessage(
+	tx: Tx,
+	message: Omit<Message, "id" | "createdAt">
+): Promise<string | undefined> {
+	const { kind, refId, channel, userId, recipient, subject, text, html } = message;
+	const row = await tx.one<{ id: string }>(
+		`INSERT INTO message (id, kind, ref_id, channel, user_id, recipient, subject, body_text, body_html)
+		 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		 ON CONFLICT (kind, ref_id, channel) DO NOTHING RETURNING id`,
+		[uuidv7(), kind, refId, channel, userId, recipient, subject, text, html]
+	);
+	return row?.id;
+}
+
+export const findMessage = (db: Queries, id: string): Promise<Message | undefined> =>
+	db.one<Message>(`SELECT ${COLUMNS} FROM message WHERE id = $1`, [id]);
+
+/** What became of a message. */
+export type Outcome =
+	{ readonly status: "sent" } | { readonly status: "failed"; readonly error: string };
+
+/** Writes down what became of a message, and returns it. */
+export async function settleMessage(tx: Tx, id: string, outcome: Outcome): Promise<Message> {
+	const row = await tx.one<Message>(
+		`UPDATE message SET status = $2, error = $3,
+		   sent_at = CASE WHEN $2 = 'sent' THEN clock_timestamp() END
+		 WHERE id = $1 RETURNING ${COLUMNS}`,
+		[id, outcome.status, outcome.status === "failed" ? outcome.error : null]
+	);
+	return row!;
+}
