@@ -72,9 +72,15 @@ export async function startNode(
 	const readiness = async () => [
 		...(stopping ? ["stopping"] : []),
 		...(runtime.stream.isUp() ? [] : ["NATS"]),
-		...(await unreachable(units, runtime))
+		...(await unreachable(units, runtime)),
+		...(broker?.services ?? []).flatMap(service => (service as Partial<Waiting>).missing?.() ?? [])
 	];
 	return { broker, runtime, readiness, stop };
+}
+
+/** A service that is not ready by itself once it has started says what it waits for. */
+interface Waiting {
+	missing(): string[];
 }
 
 const PROBE_MS = 1_000;

@@ -1,0 +1,99 @@
+import { Type } from "typebox";
+import type { Access, RestContract } from "../../lib/contract.ts";
+import { answerOf, conditional, fixed, matches } from "./answer.ts";
+import { routesOf } from "./routes.ts";
+
+const routeOf = (rest: Partial<RestContract> = {}, access: Access = "public", service = "shop") =>
+	routesOf([
+		{
+			name: service,
+			failures: {},
+			events: {},
+			actions: {
+				a: {
+					summary: "",
+					access,
+					params: Type.Object({}),
+					result: Type.Object({}),
+					rest: { route: "GET /a", tag: "", ...rest }
+				}
+			}
+		}
+	])[0]!;
+
+describe("an answer", () => {
+	it("is 200 with the result as JSON", () => {
+		expect(answerOf(routeOf(), { a: 1 })).toEqual({
+			status: 200,
+			headers: {
+				"Content-Type": "application/json; charset=utf-8",
+				"Cache-Control": "private, no-cache"
+			},
+			body: '{"a":1}'
+		});
+	});
+
+	it("has the status that the result selects", () => {
+		const status = { field: "order.state", map: { done: 201 }, otherwise: 202 };
+		expect(answerOf(routeOf({ status }), { order: { state: "done" } }).status).toBe(201);
+		expect(answerOf(routeOf({ status }), { order: { state: "new" } }).status).toBe(202);
+		expect(answerOf(routeOf({ status: 201 }), {}).status).toBe(201);
+	});
+
+	it("is 204 without a body for null", () => {
+		const { status, body } = answerOf(routeOf({ etag: ["version"] }), null);
+		expect([status, body]).toEqual([204, undefined]);
+	});
+
+	it("fills Location and headers from the result", () => {
+		const { headers } = answerOf(
+			routeOf({
+				location: "/a/{id}/{owner.id}",
+				responseHeaders: { "X-Token": "token", "X-None": "none" }
+			}),
+			{ id: "x/y", owner: { id: 1 }, token: "t" }
+		);
+		expect(headers).toMatchObject({ Location: "/a/x%2Fy/1", "X-Token": "t" });
+		expect(headers).not.toHaveProperty("X-None");
+	});
+
+	it("has a strong ETag of the declared fields, and is 304 to who has it", () => {
+		const route = routeOf({ etag: ["version", "total.amount"] });
+		expect(answerOf(route, { version: 3, total: { amount: 5 } }).headers["ETag"]).toBe('"3-5"');
+		const unchanged = answerOf(route, { version: 3, total: { amount: 5 } }, '"3-5"');
+		expect(unchanged).toEqual({
+			status: 304,
+			headers: { ETag: '"3-5"', "Cache-Control": "private, no-cache" }
+		});
+	});
+
+	it.each<[string, Access, string, string]>([
+		["public data", "public", "shop", "private, no-cache"],
+		["tokens", "public", "auth", "no-store"],
+		["a user's own", "user", "shop", "no-store"],
+		["staff's", "staff", "shop", "no-store"]
+	])("says how %s may be kept", (_, access, service, expected) => {
+		expect(answerOf(routeOf({}, access, service), {}).headers["Cache-Control"]).toBe(expected);
+	});
+
+	it("that is fixed is 304 to who has it", () => {
+		const answer = fixed("text/plain", "hello", {});
+		expect(conditional(answer, undefined)).toBe(answer);
+		expect(conditional(answer, '"other"')).toBe(answer);
+		expect(conditional(answer, answer.headers["ETag"])).toEqual({
+			status: 304,
+			headers: { ETag: answer.headers["ETag"] }
+		});
+	});
+
+	it.each([
+		['"a"', true],
+		['W/"a"', true],
+		['"b", "a"', true],
+		["*", true],
+		['"b"', false],
+		["a", false]
+	])("knows If-None-Match: %s", (header, expected) => {
+		expect(matches('"a"', header)).toBe(expected);
+	});
+});

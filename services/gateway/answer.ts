@@ -1,0 +1,95 @@
+/** An action's result as an HTTP answer, as its route says. */
+import { createHash } from "node:crypto";
+import type { RestContract } from "../../lib/contract.ts";
+import type { Route } from "./routes.ts";
+
+/** An answer, ready to be written. */
+export interface Answer {
+	readonly status: number;
+	readonly headers: Readonly<Record<string, string>>;
+	readonly body?: string | Buffer;
+}
+
+/** An answer in JSON. */
+export const json = (
+	status: number,
+	value: unknown,
+	headers: Record<string, string> = {}
+): Answer => ({
+	status,
+	headers: { "Content-Type": "application/json; charset=utf-8", ...headers },
+	body: JSON.stringify(value)
+});
+
+/** Something that stays the same as long as the process runs, with a strong ETag. */
+export const fixed = (
+	type: string,
+	body: string | Buffer,
+	headers: Record<string, string>
+): Answer => ({
+	status: 200,
+	headers: {
+		"Content-Type": type,
+		ETag: `"${createHash("sha256").update(body).digest("base64url")}"`,
+		...headers
+	},
+	body
+});
+
+/** The answer, or 304 where the client has it already. */
+export const conditional = (answer: Answer, ifNoneMatch: string | undefined): Answer => {
+	const { "Content-Type": _, ...headers } = answer.headers;
+	return ifNoneMatch !== undefined && matches(answer.headers["ETag"]!, ifNoneMatch)
+		? { status: 304, headers }
+		: answer;
+};
+
+/** The answer to a call that succeeded. `ifNoneMatch` is the header of that name of a GET or HEAD. */
+export function answerOf(route: Route, result: unknown, ifNoneMatch?: string): Answer {
+	const { rest } = route;
+	const etag = rest.etag && result !== null ? etagOf(rest.etag, result) : undefined;
+	const headers: Record<string, string> = {
+		"Cache-Control": cacheControl(route),
+		...(etag ? { ETag: etag } : {})
+	};
+	for (const [header, field] of Object.entries(rest.responseHeaders ?? {})) {
+		const value = fieldOf(result, field);
+		if (typeof value === "string" || typeof value === "number") headers[header] = String(value);
+	}
+	if (etag && ifNoneMatch !== undefined && matches(etag, ifNoneMatch))
+		return { status: 304, headers };
+	if (rest.location)
+		headers["Location"] = rest.location.replaceAll(/\{([\w.]+)\}/g, (_, field: string) =>
+			encodeURIComponent(String(fieldOf(result, field)))
+		);
+	if (result === null || result === undefined) return { status: 204, headers };
+	return json(statusOf(rest, result), result, headers);
+}
+
+function statusOf({ status = 200 }: RestContract, result: unknown): number {
+	if (typeof status === "number") return status;
+	return status.map[String(fieldOf(result, status.field))] ?? status.otherwise;
+}
+
+const etagOf = (fields: readonly string[], result: unknown): string =>
+	`"${fields.map(field => encodeURIComponent(String(fieldOf(result, field)))).join("-")}"`;
+
+/** If-None-Match (RFC 9110, 13.1.2): a list or `*`; weak comparison. */
+export const matches = (etag: string, ifNoneMatch: string): boolean =>
+	ifNoneMatch.split(",").some(part => {
+		const candidate = part.trim();
+		return candidate === "*" || candidate.replace(/^W\//, "") === etag;
+	});
+
+/** What depends on who asks, or carries tokens, is never kept; the rest must be asked for again each time. */
+const cacheControl = ({ contract, service }: Route): string =>
+	contract.access !== "public" || service === "auth" ? "no-store" : "private, no-cache";
+
+/** `total.amount` of a result. */
+const fieldOf = (result: unknown, path: string): unknown =>
+	path
+		.split(".")
+		.reduce<unknown>(
+			(value, key) => (value as Record<string, unknown> | null | undefined)?.[key],
+			result
+		);

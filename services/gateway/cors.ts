@@ -1,0 +1,60 @@
+/** Which pages of other origins may call the API from a browser. */
+import type { Route } from "./routes.ts";
+
+export type CorsHeaders = Record<string, string>;
+
+export interface Cors {
+	/** Headers of every answer. */
+	answer(origin: string | undefined): CorsHeaders;
+	/** Headers of the answer to a preflight for a path with these methods. */
+	preflight(origin: string | undefined, methods: string): CorsHeaders;
+}
+
+const REQUEST_HEADERS = [
+	"Authorization",
+	"Content-Type",
+	"If-Match",
+	"If-None-Match",
+	"X-Request-Id"
+];
+const RESPONSE_HEADERS = ["ETag", "Location", "Retry-After", "X-Request-Id"];
+
+/**
+ * `origins` as CORS_ORIGINS has them. An origin is allowed when it is equal to one of them, never
+ * when it is merely contained. No credentials: the API knows no cookies.
+ */
+export function createCors(origins: string, routes: readonly Route[]): Cors {
+	const allowed = new Set(origins.split(",").filter(Boolean));
+	const allowedHeaders = list(
+		REQUEST_HEADERS,
+		routes.flatMap(({ rest }) => Object.keys(rest.headers ?? {}))
+	);
+	const exposedHeaders = list(
+		RESPONSE_HEADERS,
+		routes.flatMap(({ rest }) => Object.keys(rest.responseHeaders ?? {}))
+	);
+	const isAllowed = (origin: string | undefined): origin is string =>
+		origin !== undefined && allowed.has(origin);
+	return {
+		answer(origin) {
+			if (allowed.size === 0) return {};
+			if (!isAllowed(origin)) return { Vary: "Origin" };
+			return {
+				Vary: "Origin",
+				"Access-Control-Allow-Origin": origin,
+				"Access-Control-Expose-Headers": exposedHeaders
+			};
+		},
+		preflight(origin, methods) {
+			if (!isAllowed(origin)) return {};
+			return {
+				"Access-Control-Allow-Methods": methods,
+				"Access-Control-Allow-Headers": allowedHeaders,
+				"Access-Control-Max-Age": "600"
+			};
+		}
+	};
+}
+
+const list = (own: readonly string[], declared: readonly string[]): string =>
+	[...new Set([...own, ...declared])].join(", ");

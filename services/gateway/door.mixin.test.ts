@@ -1,0 +1,191 @@
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ServiceBroker } from "moleculer";
+import { categories } from "../../contracts/categories.ts";
+import { products } from "../../contracts/products.ts";
+import { brokerOptions } from "../../lib/broker.ts";
+import { bindRuntime, createRuntime } from "../../lib/runtime.ts";
+import { implement } from "../../lib/service.ts";
+import { testConfig } from "../../tests/support/node.ts";
+import gatewayService from "./gateway.service.ts";
+import { productResult, startGateway } from "./gateway.fixtures.ts";
+
+describe("the door", () => {
+	it("takes more requests at once than one action may have, and each gets its answer", async () => {
+		const gateway = await startGateway(
+			{
+				"products.get": async () => {
+					await sleep(300);
+					return productResult;
+				},
+				"categories.list": async () => {
+					await sleep(300);
+					return { items: [], nextCursor: null };
+				}
+			},
+			{ BULKHEAD_CONCURRENCY: "5", BULKHEAD_QUEUE: "1" }
+		);
+		try {
+			const paths = Array.from({ length: 10 }, (_, i) =>
+				i % 2 ? "/api/v1/products/lamp" : `/api/v1/categories?tree=${i % 4 === 0}`
+			);
+			const responses = await Promise.all(paths.map(path => gateway.request(path)));
+			expect(responses.map(({ status }) => status)).toEqual(paths.map(() => 200));
+		} finally {
+			await gateway.node.stop();
+		}
+	});
+
+	it("finishes what is under way when the node stops, and is not ready meanwhile", async () => {
+		const gateway = await startGateway({
+			"products.get": async () => {
+				await sleep(1_500);
+				return productResult;
+			}
+		});
+		const unused = connect(gateway.port, "127.0.0.1");
+		unused.on("error", () => {});
+		for (const until = Date.now() + 3_000; Date.now() < until; await sleep(20))
+			if ((await gateway.request("/ready")).status === 200) break;
+		expect((await gateway.request("/ready")).headers.get("connection")).toBe("keep-alive");
+		const slow = gateway.request("/api/v1/products/lamp");
+		await sleep(50);
+		const started = Date.now();
+		const stopped = gateway.node.stop();
+		const ready = await gateway.request("/ready");
+		expect([ready.status, ready.headers.get("connection")]).toEqual([503, "close"]);
+		expect((await slow).status).toBe(200);
+		await stopped;
+		expect(Date.now() - started).toBeLessThan(4_000);
+		await expect(gateway.request("/health")).rejects.toThrow("fetch failed");
+		unused.destroy();
+	});
+
+	it("takes nothing new while it stops, so that the end comes under load too", async () => {
+		const gateway = await startGateway({
+			"products.get": async () => {
+				await sleep(300);
+				return productResult;
+			}
+		});
+		const statuses: number[] = [];
+		let isOpen = true;
+		const client = async () => {
+			while (isOpen) {
+				try {
+					statuses.push((await gateway.request("/api/v1/products/lamp")).status);
+				} catch {
+					isOpen = false;
+				}
+			}
+		};
+		const clients = Array.from({ length: 5 }, async (_, i) => {
+			await sleep(i * 60);
+			await client();
+		});
+		await sleep(400);
+		const started = Date.now();
+		await gateway.node.stop();
+		expect(Date.now() - started).toBeLessThan(5_000);
+		await Promise.all(clients);
+		expect(new Set(statuses)).toEqual(new Set([200]));
+	});
+
+	it("does not log that a client has left", async () => {
+		const gateway = await startGateway();
+		try {
+			const { logger } = gateway.broker.getLocalService("gateway");
+			const log = jest.spyOn(logger, "error");
+			const socket = connect(gateway.port, "127.0.0.1");
+			socket.write(
+				"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+			);
+			await sleep(100);
+			socket.destroy();
+			await sleep(100);
+			expect(log).not.toHaveBeenCalled();
+		} finally {
+			await gateway.node.stop();
+		}
+	});
+
+	it("does not end the process when its port is taken, but refuses to start", async () => {
+		const first = await startGateway();
+		try {
+			await expect(startGateway({}, { PORT: String(first.port) })).rejects.toMatchObject({
+				name: "StartupError",
+				message: `Port ${first.port} is taken. Set PORT to another one, or to 0 for any free one.`
+			});
+		} finally {
+			await first.node.stop();
+		}
+	});
+
+	it("gives up what hangs: each call, and the request with all that is tried for it", async () => {
+		const gateway = await startGateway(
+			{ "auth.login": () => new Promise(() => {}) },
+			{ REQUEST_TIMEOUT_MS: "300", DRAIN_MS: "300" }
+		);
+		try {
+			const started = Date.now();
+			const response = await gateway.request("/api/v1/auth/login", {
+				method: "POST",
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify({ login: "ada", password: "x" })
+			});
+			expect(response.status).toBe(503);
+			expect(Date.now() - started).toBeLessThan(1_500);
+			const { schema } = gateway.broker.getLocalService("gateway");
+			expect(schema.actions!["rest"]).toMatchObject({ timeout: 15_000, visibility: "private" });
+		} finally {
+			await gateway.node.stop();
+		}
+	});
+
+	it("leaves the choice of a node to the broker: turns are taken, and a node that is gone is not asked", async () => {
+		const config = testConfig();
+		const runtime = await createRuntime(config);
+		const node = (nodeID: string) => {
+			const broker = new ServiceBroker({ ...brokerOptions(config, nodeID), transporter: "Fake" });
+			bindRuntime(broker, runtime);
+			return broker;
+		};
+		const served: string[] = [];
+		const catalog = (nodeID: string) => {
+			const broker = node(nodeID);
+			const answer = async () => {
+				served.push(nodeID);
+				return { items: [], nextCursor: null };
+			};
+			const unused = async () => {
+				throw new Error("not faked");
+			};
+			broker.createService(implement(categories)({ actions: { list: answer, get: unused } }));
+			broker.createService(
+				implement(products)({ actions: { list: answer, get: unused, lookup: unused } })
+			);
+			return broker;
+		};
+		const [gateway, a, b] = [node("gateway"), catalog("a"), catalog("b")];
+		gateway.createService(gatewayService);
+		await Promise.all([gateway, a, b].map(broker => broker.start()));
+		try {
+			await gateway.waitForServices(["products"]);
+			const url = `http://127.0.0.1:${gateway.metadata["gatewayPort"]}/api/v1/products`;
+			for (const until = Date.now() + 5_000; Date.now() < until && new Set(served).size < 2;)
+				await fetch(url);
+			served.length = 0;
+			for (let i = 0; i < 10; i++) expect((await fetch(url)).status).toBe(200);
+			expect(served.filter(nodeID => nodeID === "a")).toHaveLength(5);
+			await a.stop();
+			served.length = 0;
+			for (let i = 0; i < 4; i++) expect((await fetch(url)).status).toBe(200);
+			expect(served).toEqual(["b", "b", "b", "b"]);
+			await b.stop();
+			expect((await fetch(url)).status).toBe(503);
+		} finally {
+			await Promise.all([gateway, a, b].map(broker => broker.stop()));
+			await runtime.close();
+		}
+	});
+});

@@ -1,0 +1,137 @@
+import { Ajv } from "ajv";
+import { Type } from "typebox";
+import { allContracts } from "../../contracts/index.ts";
+import { openApiDocument } from "./openapi.ts";
+import { routesOf } from "./routes.ts";
+
+type Json = Record<string, any>;
+const document: Json = openApiDocument(allContracts, { serverUrl: "https://api.example.com" });
+const operations = Object.entries<Json>(document["paths"]).flatMap(([path, methods]) =>
+	Object.entries<Json>(methods).map(([method, operation]) => ({ path, method, operation }))
+);
+const operationOf = (id: string): Json =>
+	operations.find(({ operation }) => operation["operationId"] === id)!.operation;
+const refsIn = (node: unknown): string[] => {
+	if (typeof node !== "object" || node === null) return [];
+	const own = (node as Json)["$ref"];
+	return [...(typeof own === "string" ? [own] : []), ...Object.values(node).flatMap(refsIn)];
+};
+const resolve = (ref: string) =>
+	ref
+		.slice(2)
+		.split("/")
+		.reduce<any>((node, key) => node?.[key], document);
+
+describe("the OpenAPI document", () => {
+	it("is plain JSON of version 3.1", () => {
+		expect(JSON.parse(JSON.stringify(document))).toEqual(document);
+		expect(document["openapi"]).toBe("3.1.0");
+		expect(document["servers"]).toEqual([{ url: "https://api.example.com" }]);
+	});
+
+	it("has every route, under the path that it has", () => {
+		const found = operations.map(({ path, method }) => `${method.toUpperCase()} ${path}`);
+		for (const { method, path } of routesOf(allContracts))
+			expect(found).toContain(`${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`);
+	});
+
+	it("refers to nothing that is not there", () => {
+		const refs = new Set(refsIn(document));
+		expect(refs.size).toBeGreaterThan(5);
+		for (const ref of refs) expect([ref, typeof resolve(ref)]).toEqual([ref, "object"]);
+	});
+
+	it("names each operation once", () => {
+		const ids = operations.map(({ operation }) => operation["operationId"]);
+		expect(new Set(ids).size).toBe(ids.length);
+	});
+
+	it("declares each parameter of a path, and uses declared tags only", () => {
+		const tags = document["tags"].map(({ name }: Json) => name);
+		for (const { path, operation } of operations) {
+			const declared = (operation["parameters"] ?? []).filter(
+				(parameter: Json) => parameter["in"] === "path"
+			);
+			expect(declared.map(({ name }: Json) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
+			for (const parameter of declared) expect(parameter["required"]).toBe(true);
+			expect(tags).toEqual(expect.arrayContaining(operation["tags"]));
+		}
+	});
+
+	it("has schemas that are proper JSON Schema", () => {
+		const ajv = new Ajv({ strict: false });
+		for (const format of ["uuid", "date-time", "email", "uri", "uri-reference"])
+			ajv.addFormat(format, true);
+		ajv.addSchema({ $id: "document", components: document["components"] });
+		for (const name of Object.keys(document["components"]["schemas"]))
+			expect(ajv.getSchema(`document#/components/schemas/${name}`)).toBeInstanceOf(Function);
+	});
+
+	it("names what is shared between operations", () => {
+		expect(Object.keys(document["components"]["schemas"])).toEqual(
+			expect.arrayContaining(["Problem", "User", "Product", "Cart", "Order", "Money", "Address"])
+		);
+	});
+
+	it("tells where each part of a request goes", () => {
+		const place = operationOf("orders.place");
+		expect(place["parameters"]).toMatchObject([
+			{ name: "Idempotency-Key", in: "header", required: true },
+			{ name: "Prefer", in: "header" }
+		]);
+		const { schema } = place["requestBody"]["content"]["application/json"];
+		expect(Object.keys(schema.properties)).toEqual([
+			"shippingAddress",
+			"paymentMethod",
+			"expectedTotal"
+		]);
+		expect(schema.required).toEqual(["shippingAddress", "paymentMethod", "expectedTotal"]);
+	});
+
+	it("tells each way in which it may end", () => {
+		const { responses } = operationOf("orders.place");
+		expect(Object.keys(responses)).toEqual([
+			"201",
+			"202",
+			"400",
+			"401",
+			"406",
+			"409",
+			"413",
+			"415",
+			"422",
+			"500",
+			"503"
+		]);
+		expect(responses[202].headers).toHaveProperty("Location");
+		expect(Object.keys(responses[409].content["application/problem+json"].examples)).toEqual([
+			"CART_EMPTY",
+			"CART_NOT_AVAILABLE",
+			"TOTAL_CHANGED"
+		]);
+		expect(responses[401]).toEqual({ $ref: "#/components/responses/UNAUTHENTICATED" });
+		expect(operationOf("auth.logout")["responses"]).toHaveProperty("204");
+		expect(operationOf("products.get")["responses"]).toHaveProperty("304");
+		expect(operationOf("inventory.get")["responses"]).toHaveProperty("403");
+	});
+
+	it("says who must sign in", () => {
+		expect(operationOf("orders.place")["security"]).toEqual([{ bearer: [] }]);
+		expect(operationOf("carts.get")["security"]).toEqual([{}, { bearer: [] }]);
+	});
+
+	it("refuses two schemas with one title", () => {
+		const action = (title: string, schema: object) => ({
+			summary: "",
+			access: "public" as const,
+			rest: { route: `GET /${title}` as const, tag: "" },
+			params: Type.Object({}),
+			result: Type.Object({}, { title: "Same", ...schema })
+		});
+		const actions = { a: action("a", {}), b: action("b", { description: "another" }) };
+		const contracts = [{ name: "shop", failures: {}, events: {}, actions }];
+		expect(() => openApiDocument(contracts, { serverUrl: "/" })).toThrow(
+			"Two schemas are called 'Same'."
+		);
+	});
+});

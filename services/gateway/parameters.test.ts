@@ -1,0 +1,159 @@
+import { Type } from "typebox";
+import type { ActionContract } from "../../lib/contract.ts";
+import { parameterReader, type RequestParts } from "./parameters.ts";
+import { routesOf } from "./routes.ts";
+
+const action = {
+	summary: "",
+	access: "public",
+	rest: {
+		route: "POST /a/:id",
+		tag: "",
+		headers: { "idempotency-key": "key", "if-match": "version" },
+		query: ["limit", "price", "dry", "q"],
+		required: ["idempotency-key"]
+	},
+	params: Type.Object(
+		{
+			id: Type.Integer(),
+			key: Type.String({ pattern: "^k" }),
+			version: Type.Optional(Type.Integer()),
+			limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
+			price: Type.Optional(Type.Number()),
+			dry: Type.Optional(Type.Boolean()),
+			q: Type.Optional(Type.String()),
+			note: Type.Optional(Type.String())
+		},
+		{ additionalProperties: false }
+	),
+	result: Type.Null()
+} satisfies ActionContract;
+const readerOf = (contract: ActionContract) =>
+	parameterReader(
+		routesOf([{ name: "shop", failures: {}, events: {}, actions: { a: contract } }])[0]!
+	);
+const read = readerOf(action);
+const parts = (some: Partial<RequestParts> = {}): RequestParts => ({
+	path: { id: "7" },
+	query: "",
+	headers: { "idempotency-key": ["k1"] },
+	body: {},
+	...some
+});
+const thrownBy = (some: Partial<RequestParts>): any => {
+	try {
+		read(parts(some));
+	} catch (error) {
+		return error;
+	}
+	throw new Error("Nothing was thrown.");
+};
+
+describe("parameters", () => {
+	it("come from path, header, query and body, with defaults", () => {
+		expect(
+			read(
+				parts({
+					query: "dry=true&q=a+b%26c&&price=1.5",
+					body: { note: "n" },
+					headers: { "idempotency-key": ["k1"], "if-match": ["3"] }
+				})
+			)
+		).toEqual({
+			id: 7,
+			key: "k1",
+			version: 3,
+			limit: 20,
+			price: 1.5,
+			dry: true,
+			q: "a b&c",
+			note: "n"
+		});
+	});
+
+	it.each([
+		"limit=",
+		"limit=%20",
+		"limit=0x10",
+		"limit=1e1",
+		"limit=01",
+		"limit=%2B5",
+		"limit=1.0",
+		"limit=5%20",
+		"limit",
+		"limit=9999999999999999999999",
+		"dry=1",
+		"dry=TRUE",
+		"dry=",
+		"price=.5",
+		"price=1e3",
+		"price=NaN"
+	])("of a query are written plainly or refused: %s", query => {
+		expect(thrownBy({ query })).toMatchObject({
+			type: "VALIDATION_ERROR",
+			code: 422,
+			data: { errors: [{ code: "type" }] }
+		});
+	});
+
+	it("of a body are never converted", () => {
+		expect(thrownBy({ body: { note: 5 } })).toMatchObject({
+			data: { errors: [{ field: "note", code: "type" }] }
+		});
+	});
+
+	it("in the wrong place are unknown", () => {
+		expect(
+			thrownBy({ query: "note=1&id=9&nonsense=2", body: { limit: 3, key: "k2" } }).data.errors
+		).toEqual(
+			["note", "id", "nonsense", "limit", "key"].map(field => ({
+				field,
+				code: "unknown",
+				message: "is not known"
+			}))
+		);
+	});
+
+	it("named like parts of an object's prototype are unknown too", () => {
+		for (const name of ["__proto__", "constructor", "toString"])
+			expect(thrownBy({ query: `${name}=1` })).toMatchObject({
+				data: { errors: [{ field: name, code: "unknown" }] }
+			});
+	});
+
+	it("that are wrong are all told, by the names that the client knows", () => {
+		const error = thrownBy({
+			path: { id: "x" },
+			query: "limit=0&other=1",
+			headers: { "idempotency-key": ["z"] }
+		});
+		expect(error.data.errors.map(({ field, code }: any) => `${field} ${code}`)).toEqual([
+			"other unknown",
+			"id type",
+			"idempotency-key pattern",
+			"limit minimum"
+		]);
+	});
+
+	it("cannot be given twice", () => {
+		expect(thrownBy({ query: "q=1&q=2" })).toMatchObject({ type: "REPEATED_PARAMETER", code: 400 });
+		expect(
+			thrownBy({ headers: { "idempotency-key": ["k1"], "if-match": ["1", "2"] } })
+		).toMatchObject({ type: "REPEATED_HEADER", code: 400 });
+	});
+
+	it("must have the required headers", () => {
+		expect(thrownBy({ headers: {} })).toMatchObject({ type: "HEADER_REQUIRED", code: 400 });
+		expect(thrownBy({ headers: { "idempotency-key": [" "] } })).toMatchObject({
+			type: "HEADER_REQUIRED"
+		});
+		const strict = readerOf({ ...action, rest: { ...action.rest, required: ["if-match"] } });
+		expect(() => strict(parts())).toThrow(
+			expect.objectContaining({ type: "PRECONDITION_REQUIRED", code: 428 })
+		);
+	});
+
+	it("must be properly encoded", () => {
+		expect(thrownBy({ query: "q=%e0%a4" })).toMatchObject({ type: "MALFORMED_URL", code: 400 });
+	});
+});

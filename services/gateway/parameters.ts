@@ -1,0 +1,112 @@
+/** A request's parts as the parameters of an action: each from its one source, all mistakes at once. */
+import type { TSchema } from "typebox";
+import { commonFailure, failure } from "../../lib/failure.ts";
+import { createAjv, fieldErrors, type FieldError } from "../../lib/validator.ts";
+import { gateway } from "./problem.ts";
+import type { Route } from "./routes.ts";
+
+export interface RequestParts {
+	/** Decoded. */
+	readonly path: Readonly<Record<string, string>>;
+	/** Raw, without the question mark. */
+	readonly query: string;
+	/** Every value of each header, as `IncomingMessage.headersDistinct` has them. */
+	readonly headers: Readonly<Record<string, readonly string[] | undefined>>;
+	readonly body: Readonly<Record<string, unknown>>;
+}
+export type ReadParameters = (parts: RequestParts) => Record<string, unknown>;
+
+const ajv = createAjv();
+
+/**
+ * Compiles how a route's parameters are read. The reader throws REPEATED_PARAMETER, REPEATED_HEADER,
+ * HEADER_REQUIRED, PRECONDITION_REQUIRED, MALFORMED_URL or VALIDATION_ERROR.
+ */
+export function parameterReader({ contract, rest, sources }: Route): ReadParameters {
+	const check = ajv.compile(contract.params);
+	const schemas = contract.params.properties;
+	return ({ path, query, headers, body }) => {
+		const params: Record<string, unknown> = {};
+		const errors: FieldError[] = [];
+		const take = (from: "query" | "body", name: string, value: unknown) => {
+			// What belongs elsewhere is as unknown here as what belongs nowhere.
+			if (sources.get(name)?.in === from) params[name] = value;
+			else errors.push({ field: name, code: "unknown", message: "is not known" });
+		};
+		for (const name of rest.required ?? []) requireHeader(name, headers);
+		for (const [name, source] of sources) {
+			const text =
+				source.in === "path"
+					? path[source.name]
+					: source.in === "header"
+						? onlyHeader(source.name, headers)
+						: undefined;
+			if (text !== undefined) params[name] = fromText(schemas[name], text);
+		}
+		for (const [name, text] of parseQuery(query))
+			take("query", name, fromText(schemas[name], text));
+		for (const [name, value] of Object.entries(body)) take("body", name, value);
+		if (!check(params))
+			errors.push(...fieldErrors(check.errors).map(error => inTermsOfRequest(error, sources)));
+		if (errors.length > 0) throw commonFailure("VALIDATION_ERROR", { errors });
+		return params;
+	};
+}
+
+/** A header's value; undefined where it is missing or empty. Throws REPEATED_HEADER. */
+export function onlyHeader(name: string, headers: RequestParts["headers"]): string | undefined {
+	const values = headers[name] ?? [];
+	if (values.length > 1)
+		throw failure(gateway, "REPEATED_HEADER", {
+			detail: `The header '${name}' was given more than once.`
+		});
+	return values[0]?.trim() || undefined;
+}
+
+function requireHeader(name: string, headers: RequestParts["headers"]): void {
+	if (onlyHeader(name, headers) !== undefined) return;
+	if (name === "if-match") throw failure(gateway, "PRECONDITION_REQUIRED");
+	throw failure(gateway, "HEADER_REQUIRED", { detail: `The header '${name}' is required.` });
+}
+
+function parseQuery(query: string): Map<string, string> {
+	const found = new Map<string, string>();
+	for (const piece of query.split("&")) {
+		if (piece === "") continue;
+		const [name, value] = decodePair(piece);
+		if (found.has(name)) throw failure(gateway, "REPEATED_PARAMETER");
+		found.set(name, value);
+	}
+	return found;
+}
+
+function decodePair(piece: string): [name: string, value: string] {
+	const text = piece.replaceAll("+", " ");
+	const end = text.includes("=") ? text.indexOf("=") : text.length;
+	try {
+		return [decodeURIComponent(text.slice(0, end)), decodeURIComponent(text.slice(end + 1))];
+	} catch {
+		throw failure(gateway, "MALFORMED_URL");
+	}
+}
+
+const INTEGER = /^(?:0|-?[1-9]\d{0,15})$/;
+const DECIMAL = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?$/;
+
+/**
+ * Text of a URL or header as its schema wants it. What is not written plainly stays text, which
+ * the schema then refuses: Ajv's own coercion would take `""`, `0x10` and `1e3` for numbers.
+ */
+function fromText(schema: TSchema | undefined, text: string): unknown {
+	const { type } = (schema ?? {}) as { type?: string };
+	if (type === "integer" && INTEGER.test(text)) return Number(text);
+	if (type === "number" && DECIMAL.test(text)) return Number(text);
+	if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
+	return text;
+}
+
+/** Clients know a header by its own name and not by the parameter's. */
+function inTermsOfRequest(error: FieldError, sources: Route["sources"]): FieldError {
+	const source = sources.get(error.field);
+	return source?.in === "header" ? { ...error, field: source.name } : error;
+}
