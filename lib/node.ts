@@ -65,6 +65,7 @@ export async function startNode(
 	try {
 		broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [...services, ...extra]);
 		await broker.start();
+		await announce(broker);
 	} catch (error) {
 		await stop().catch(() => {});
 		throw error;
@@ -76,6 +77,19 @@ export async function startNode(
 		...(broker?.services ?? []).flatMap(service => (service as Partial<Waiting>).missing?.() ?? [])
 	];
 	return { broker, runtime, readiness, stop };
+}
+
+/** Tells the cluster what runs here. Moleculer does it a second later; until then nobody would call a node that is ready. */
+async function announce(broker: ServiceBroker): Promise<void> {
+	const { transit, registry } = broker as unknown as Announcing;
+	if (!transit) return;
+	await registry.discoverer.sendLocalNodeInfo();
+	await transit.tx.client.flush();
+}
+
+interface Announcing {
+	readonly transit?: { readonly tx: { readonly client: { flush(): Promise<void> } } };
+	readonly registry: { readonly discoverer: { sendLocalNodeInfo(): Promise<void> } };
 }
 
 /** A service that is not ready by itself once it has started says what it waits for. */

@@ -1,4 +1,5 @@
 /** The socket side of the door: limits, answers to what is not HTTP, an orderly end. */
+import { setTimeout as sleep } from "node:timers/promises";
 import {
 	createServer,
 	STATUS_CODES,
@@ -65,10 +66,17 @@ export class HttpServer {
 	}
 
 	/**
-	 * Takes no new connections, ends the idle ones, and waits until each request under way is answered,
-	 * but not longer than `limitMs`.
+	 * Lets clients go: for a while still answers, each time with `Connection: close`, then takes no new
+	 * connections, ends the idle ones, and waits until each request under way is answered, but not
+	 * longer than `limitMs`.
 	 */
 	async close(limitMs: number): Promise<void> {
+		// Ended at once, a kept connection may just carry the next request, which would be lost.
+		for (
+			const until = Date.now() + Math.min(LINGER_MS, limitMs);
+			Date.now() < until && (await this.#connections()) > 0;
+		)
+			await sleep(20);
 		const closed = new Promise<void>(done => this.server.close(() => done()));
 		const started = Date.now();
 		const timer = setInterval(() => {
@@ -81,7 +89,14 @@ export class HttpServer {
 		await closed;
 		clearInterval(timer);
 	}
+
+	#connections(): Promise<number> {
+		return new Promise(done => this.server.getConnections((_, count) => done(count)));
+	}
 }
+
+/** How long connections are given to end with an answer of their own. */
+export const LINGER_MS = 2_000;
 
 const CLIENT_ERRORS: Record<string, GatewayFailure> = {
 	ERR_HTTP_REQUEST_TIMEOUT: "REQUEST_TIMEOUT",

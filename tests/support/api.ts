@@ -24,11 +24,11 @@ export const PASSWORD = "correct horse battery";
 
 /** One client of one gateway, or of several in turn. */
 export class Api {
-	readonly #urls: readonly string[];
+	protected readonly urls: readonly string[];
 	#turn = 0;
 
 	constructor(urls: readonly string[]) {
-		this.#urls = urls;
+		this.urls = urls;
 	}
 
 	/** Sends a request to the next gateway; `path` is below `/api/v1` unless it begins with `//`. */
@@ -37,7 +37,7 @@ export class Api {
 		path: string,
 		options: RequestOptions = {}
 	): Promise<Answer<T>> {
-		const base = this.#urls[this.#turn++ % this.#urls.length]!;
+		const base = this.urls[this.#turn++ % this.urls.length]!;
 		const url = path.startsWith("//") ? base + path.slice(1) : `${base}/api/v1${path}`;
 		const response = await fetch(url, {
 			method,
