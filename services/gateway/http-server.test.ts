@@ -1,7 +1,7 @@
 import { createServer as createSocketServer, connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { readBody } from "./body.ts";
-import { HttpServer, LIMITS } from "./http-server.ts";
+import { HttpServer, LIMITS, LINGER_MS } from "./http-server.ts";
 
 describe("the HTTP server", () => {
 	let http: HttpServer;
