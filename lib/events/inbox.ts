@@ -1,7 +1,7 @@
 /** The consuming side: each event takes effect once, in the order of its aggregate, or lies in the dead letters. */
 import type { ServiceBroker } from "moleculer";
 import { runInContext } from "../context.ts";
-import { isRetryable, type Database, type Tx } from "../database.ts";
+import { isRetryable, type Database, type Queries, type Tx } from "../database.ts";
 import type { Envelope } from "./envelope.ts";
 import { DONE, type Consume, type Verdict } from "./stream.ts";
 
@@ -22,15 +22,6 @@ export interface InboxOptions {
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
-
-/** Rolls the transaction back and carries the verdict out of it. */
-class Abandon extends Error {
-	readonly verdict: Verdict;
-	constructor(verdict: Verdict) {
-		super("abandoned");
-		this.verdict = verdict;
-	}
-}
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
@@ -56,7 +47,8 @@ export function createInbox(options: InboxOptions): Consume {
 				if (attempts > MAX_ATTEMPTS) return await bury(event, deliveries, "attempts exhausted");
 			}
 			const verdict = await handle(handler, event, deliveries);
-			if (deliveries > 1 && !verdict.done) await takeBackAttempt(event);
+			if (deliveries > 1)
+				await (verdict.done ? forgetAttempts(database, event) : takeBackAttempt(event));
 			return verdict;
 		} catch (error) {
 			if (isRetryable(error)) {
@@ -96,30 +88,32 @@ export function createInbox(options: InboxOptions): Consume {
 		return run;
 	};
 
-	async function handle(
-		handler: EventHandler,
-		event: Envelope,
-		deliveries: number
-	): Promise<Verdict> {
-		try {
-			await database.transaction(async tx => {
-				const known = await tx.one(
-					"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id",
-					[consumer, event.id]
-				);
-				if (!known) throw new Abandon(DONE);
-				if (ordered) await enterInOrder(tx, event, deliveries);
-				await handler(event, tx);
-				if (ordered) await setCursor(tx, event);
-			});
+	function handle(handler: EventHandler, event: Envelope, deliveries: number): Promise<Verdict> {
+		return database.transaction(async tx => {
+			const early = ordered && (await verdictOfOrder(tx, event, deliveries));
+			if (early) return early;
+			if (!(await enter(tx, event))) return DONE;
+			await handler(event, tx);
+			if (ordered) await setCursor(tx, event);
 			return DONE;
-		} catch (error) {
-			if (error instanceof Abandon) return error.verdict;
-			throw error;
-		}
+		});
 	}
 
-	async function enterInOrder(tx: Tx, event: Envelope, deliveries: number): Promise<void> {
+	/** False where the event was handled before. */
+	async function enter(tx: Tx, event: Envelope): Promise<boolean> {
+		const entered = await tx.one(
+			"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id",
+			[consumer, event.id]
+		);
+		return entered !== undefined;
+	}
+
+	/** Undefined where it is this event's turn. Locks the aggregate for this consumer. */
+	async function verdictOfOrder(
+		tx: Tx,
+		event: Envelope,
+		deliveries: number
+	): Promise<Verdict | undefined> {
 		// The no-op update locks the row, which an INSERT … DO NOTHING would not.
 		const cursor = await tx.one<{ version: number; blocked: boolean }>(
 			`INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
@@ -127,18 +121,13 @@ export function createInbox(options: InboxOptions): Consume {
 			 RETURNING version, blocked`,
 			[consumer, event.aggregatetype, event.aggregateid]
 		);
-		if (cursor!.version >= event.aggregateversion) throw new Abandon(DONE);
+		if (cursor!.version >= event.aggregateversion) return DONE;
 		if (cursor!.blocked) {
-			await database.query(PARK, [
-				...deadLetter(event),
-				"an earlier event of the aggregate is dead",
-				null,
-				deliveries,
-				"parked"
-			]);
-			throw new Abandon(DONE);
+			const reason = "an earlier event of the aggregate is dead";
+			await tx.query(PARK, [...deadLetter(event), reason, null, deliveries, "parked"]);
+			return DONE;
 		}
-		if (event.aggregateversion > cursor!.version + 1) throw new Abandon(outOfOrder(deliveries));
+		return event.aggregateversion > cursor!.version + 1 ? outOfOrder(deliveries) : undefined;
 	}
 
 	async function setCursor(tx: Tx, event: Envelope): Promise<void> {
@@ -161,16 +150,12 @@ export function createInbox(options: InboxOptions): Consume {
 			key
 		);
 		if (moved) return DONE;
-		try {
-			await database.transaction(async tx => {
-				await enterInOrder(tx, event, deliveries);
-				await setCursor(tx, event);
-			});
-		} catch (error) {
-			if (error instanceof Abandon) return error.verdict;
-			throw error;
-		}
-		return DONE;
+		return database.transaction(async tx => {
+			const early = await verdictOfOrder(tx, event, deliveries);
+			if (early) return early;
+			await setCursor(tx, event);
+			return DONE;
+		});
 	}
 
 	async function startAttempt(event: Envelope): Promise<number> {
@@ -190,6 +175,13 @@ export function createInbox(options: InboxOptions): Consume {
 		);
 	}
 
+	async function forgetAttempts(db: Queries, event: Envelope): Promise<void> {
+		await db.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [
+			consumer,
+			event.id
+		]);
+	}
+
 	async function failed(event: Envelope, deliveries: number, error: unknown): Promise<Verdict> {
 		const row = await database.one<{ attempts: number }>(
 			`INSERT INTO inbox_attempt (consumer, event_id, attempts, last_error) VALUES ($1, $2, 1, $3)
@@ -207,29 +199,29 @@ export function createInbox(options: InboxOptions): Consume {
 		reason: string,
 		error?: unknown
 	): Promise<Verdict> {
-		await database.transaction(async tx => {
-			await tx.query(PARK, [
-				...deadLetter(event),
-				reason,
-				error instanceof Error
-					? JSON.stringify({ message: error.message, stack: error.stack })
-					: null,
-				deliveries,
-				"dead"
-			]);
-			if (ordered)
-				await tx.query(
-					`INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version, blocked) VALUES ($1, $2, $3, 0, true)
-					 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET blocked = true`,
-					[consumer, event.aggregatetype, event.aggregateid]
-				);
-			await tx.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [
-				consumer,
-				event.id
-			]);
+		const cause =
+			error instanceof Error
+				? JSON.stringify({ message: error.message, stack: error.stack })
+				: null;
+		return database.transaction(async tx => {
+			const early = ordered && (await verdictOfOrder(tx, event, deliveries));
+			if (early) return early;
+			// Another replica may have handled it while this one failed.
+			if (await tx.one(ENTERED, [consumer, event.id])) return DONE;
+			await tx.query(PARK, [...deadLetter(event), reason, cause, deliveries, "dead"]);
+			if (ordered) await block(tx, event);
+			await forgetAttempts(tx, event);
+			logger.error(`${consumer}: ${event.type} ${event.id} is a dead letter: ${reason}`);
+			return DONE;
 		});
-		logger.error(`${consumer}: ${event.type} ${event.id} is a dead letter: ${reason}`);
-		return DONE;
+	}
+
+	// What comes after it is parked until it is replayed.
+	async function block(tx: Tx, event: Envelope): Promise<void> {
+		await tx.query(
+			"UPDATE inbox_cursor SET blocked = true WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3",
+			[consumer, event.aggregatetype, event.aggregateid]
+		);
 	}
 
 	function deadLetter(event: Envelope): unknown[] {
@@ -245,6 +237,7 @@ export function createInbox(options: InboxOptions): Consume {
 	}
 }
 
+const ENTERED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2";
 const PARK = `INSERT INTO dead_letter
 	(consumer, event_id, type, aggregate_type, aggregate_id, aggregate_version, envelope, reason, error, deliveries, state)
 	VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11) ON CONFLICT (consumer, event_id) DO NOTHING`;

@@ -1,6 +1,5 @@
 import {
 	AckPolicy,
-	connect,
 	DeliverPolicy,
 	DiscardPolicy,
 	nanos,
@@ -16,7 +15,7 @@ import {
 } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config.ts";
-import { natsOptions, watchConnection } from "../nats.ts";
+import { connectNats, NatsUnreachableError, watchConnection } from "../nats.ts";
 import type { Envelope } from "./envelope.ts";
 import { DONE, type Consume, type EventStream, type Receipt, type Verdict } from "./stream.ts";
 
@@ -24,9 +23,8 @@ export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const PUBLISH_TIMEOUT_MS = 2_000;
 const ACK_WAIT_MS = 10_000;
-/** Well within the ack wait, also for a process that is busy. */
-const WORKING_MS = 3_000;
 const RESTART_MS = 500;
+const CLOSE_MS = 2_000;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -51,31 +49,48 @@ export class JetStream implements EventStream {
 	readonly #manager: JetStreamManager;
 	readonly #client: JetStreamClient;
 	readonly #replicas: number;
+	readonly #ackWaitMs: number;
 	readonly #isUp: () => boolean;
 	readonly #subscriptions = new Set<Subscription>();
-	#epoch = "";
+	/** Unknown while the connection is down: the server may come back with another stream. */
+	#epoch: string | undefined;
 
-	static async connect({
-		NATS_URL,
-		EVENT_STREAM_REPLICAS,
-		NODE_NAME = ""
-	}: Config): Promise<JetStream> {
-		const connection = await connect(natsOptions(NATS_URL!, `valence-events ${NODE_NAME}`));
-		const stream = new JetStream(
-			connection,
-			await connection.jetstreamManager(),
-			EVENT_STREAM_REPLICAS
-		);
-		await stream.#ensureStream();
-		return stream;
+	/** Throws a NatsUnreachableError where there is no NATS, or one without JetStream. */
+	static async connect(
+		{ NATS_URL, EVENT_STREAM_REPLICAS, NODE_NAME = "" }: Config,
+		{ ackWaitMs = ACK_WAIT_MS } = {}
+	): Promise<JetStream> {
+		const connection = await connectNats(NATS_URL!, `valence-events ${NODE_NAME}`);
+		try {
+			const manager = await connection.jetstreamManager();
+			const stream = new JetStream(connection, manager, EVENT_STREAM_REPLICAS, ackWaitMs);
+			await stream.#ensureStream();
+			return stream;
+		} catch (error) {
+			await connection.close();
+			if (!isMissing(error)) throw error;
+			throw new NatsUnreachableError(
+				"NATS answers, but without JetStream. Start it with `-js` and a store of its own."
+			);
+		}
 	}
 
-	private constructor(connection: NatsConnection, manager: JetStreamManager, replicas: number) {
+	private constructor(
+		connection: NatsConnection,
+		manager: JetStreamManager,
+		replicas: number,
+		ackWaitMs: number
+	) {
 		this.#connection = connection;
 		this.#manager = manager;
 		this.#client = connection.jetstream();
 		this.#replicas = replicas;
-		this.#isUp = watchConnection(connection);
+		this.#ackWaitMs = ackWaitMs;
+		this.#isUp = watchConnection(connection, {
+			onDown: () => {
+				this.#epoch = undefined;
+			}
+		});
 	}
 
 	async publish(event: Envelope): Promise<Receipt> {
@@ -88,7 +103,7 @@ export class JetStream implements EventStream {
 					timeout: PUBLISH_TIMEOUT_MS
 				}
 			);
-			return { sequence: seq, epoch: this.#epoch, duplicate };
+			return { sequence: seq, epoch: this.#epoch ?? (await this.#ensureStream()), duplicate };
 		} catch (error) {
 			// The stream may be gone with its server's disk; the caller publishes again.
 			if (isMissing(error)) await this.#ensureStream();
@@ -101,6 +116,8 @@ export class JetStream implements EventStream {
 		aggregateTypes: readonly string[],
 		consume: Consume
 	): Promise<void> {
+		if ([...this.#subscriptions].some(subscription => subscription.consumer === consumer))
+			throw new Error(`The consumer '${consumer}' is subscribed twice.`);
 		for (const aggregateType of aggregateTypes) {
 			const subscription: Subscription = {
 				consumer,
@@ -136,10 +153,14 @@ export class JetStream implements EventStream {
 
 	async close(): Promise<void> {
 		await Promise.all([...this.#subscriptions].map(({ consumer }) => this.unsubscribe(consumer)));
-		await this.#connection.drain();
+		// Without NATS the last acknowledgements would wait for ever to be sent.
+		if (this.isUp())
+			await Promise.race([this.#connection.drain(), sleep(CLOSE_MS, undefined, { ref: false })]);
+		await this.#connection.close();
 	}
 
-	async #ensureStream(): Promise<void> {
+	/** Makes the stream or brings it up to date; answers its epoch. */
+	async #ensureStream(): Promise<string> {
 		const config: Partial<StreamConfig> = {
 			name: STREAM,
 			subjects: ["events.>"],
@@ -158,12 +179,13 @@ export class JetStream implements EventStream {
 				isMissing(error) ? this.#manager.streams.add(config) : Promise.reject(error)
 			);
 		this.#epoch = info.created;
+		return info.created;
 	}
 
 	async #ensureConsumer({ consumer, aggregateType }: Subscription): Promise<void> {
 		const name = durableName(consumer, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
-			ack_wait: nanos(ACK_WAIT_MS),
+			ack_wait: nanos(this.#ackWaitMs),
 			max_ack_pending: 256,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
@@ -185,7 +207,8 @@ export class JetStream implements EventStream {
 		const { consumer, aggregateType } = subscription;
 		const beat = setInterval(() => {
 			for (const message of subscription.underway.keys()) message.working();
-		}, WORKING_MS);
+			// Well within the wait, also for a process that is busy.
+		}, this.#ackWaitMs / 3);
 		while (!subscription.stopping) {
 			try {
 				const pull = await this.#client.consumers.get(STREAM, durableName(consumer, aggregateType));
@@ -195,6 +218,8 @@ export class JetStream implements EventStream {
 					expires: 5_000,
 					abort_on_missing_resource: true
 				});
+				// Told to stop before there was anything to close.
+				if (subscription.stopping) await subscription.messages.close();
 				for await (const message of subscription.messages) this.#deliver(subscription, message);
 			} catch (error) {
 				if (subscription.stopping) break;

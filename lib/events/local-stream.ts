@@ -19,17 +19,17 @@ export class LocalStream implements EventStream {
 	readonly #consumers = new Map<string, Consumer>();
 	#sequence = 0;
 
-	async publish(event: Envelope): Promise<Receipt> {
+	async publish(event: Envelope, again = false): Promise<Receipt> {
 		const aggregateType = event.aggregatetype;
 		const interested = [...this.#consumers.values()].filter(({ types }) =>
 			types.has(aggregateType)
 		);
-		await Promise.all(interested.map(consumer => deliver(consumer, event)));
+		await Promise.all(interested.map(consumer => deliver(consumer, event, again ? 2 : 1)));
 		return { sequence: ++this.#sequence, epoch: "local", duplicate: false };
 	}
 
 	subscribe(consumer: string, aggregateTypes: readonly string[], consume: Consume): Promise<void> {
-		if (this.#consumers.has(consumer))
+		if (this.#consumers.get(consumer)?.stop.signal.aborted === false)
 			return Promise.reject(new Error(`The consumer '${consumer}' is subscribed twice.`));
 		this.#consumers.set(consumer, {
 			types: new Set(aggregateTypes),
@@ -57,8 +57,8 @@ export class LocalStream implements EventStream {
 	}
 }
 
-function deliver(consumer: Consumer, event: Envelope): Promise<void> {
-	const run = deliverUntilDone(consumer, event);
+function deliver(consumer: Consumer, event: Envelope, first: number): Promise<void> {
+	const run = deliverUntilDone(consumer, event, first);
 	consumer.running.add(run);
 	const forget = () => consumer.running.delete(run);
 	run.then(forget, forget);
@@ -67,9 +67,10 @@ function deliver(consumer: Consumer, event: Envelope): Promise<void> {
 
 async function deliverUntilDone(
 	{ consume, stop: { signal } }: Consumer,
-	event: Envelope
+	event: Envelope,
+	first: number
 ): Promise<void> {
-	for (let deliveries = 1; ; deliveries++) {
+	for (let deliveries = first; ; deliveries++) {
 		// The publish fails, so the outbox keeps the event for the next start.
 		signal.throwIfAborted();
 		const verdict = await consume(event, deliveries);

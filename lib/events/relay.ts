@@ -11,7 +11,7 @@ export interface RelayOptions {
 	readonly logger: Pick<ServiceBroker["logger"], "info" | "warn" | "error">;
 	/** Told of each event after the stream has it and the outbox knows. */
 	readonly onPublished: (event: Envelope) => void;
-	/** Aggregates published at once. */
+	/** Aggregates published at once; those that take long do not count. */
 	readonly concurrency?: number;
 }
 
@@ -35,6 +35,8 @@ const POLL_MS = 250;
 const STANDBY_MS = 200;
 const HEARTBEAT_MS = 1_000;
 const MAX_DELAY_MS = 30_000;
+/** A publish that takes longer (a consumer that cannot do its work, a stream that is away) makes room for others. */
+const PATIENCE_MS = 500;
 
 /**
  * Each node of a group runs a relay; the one that holds the database's advisory lock publishes.
@@ -46,6 +48,8 @@ export class Relay {
 	/** Aggregates being published, or waiting after a failure. */
 	readonly #active = new Set<string>();
 	readonly #chains = new Set<Promise<void>>();
+	/** Chains that count against the concurrency. */
+	#busy = 0;
 	#wake: () => void = () => {};
 	#nudged = false;
 	#stopping = false;
@@ -69,7 +73,8 @@ export class Relay {
 	/** There is something new in the outbox. */
 	nudge(): void {
 		this.#nudged = true;
-		this.#wake();
+		// A standby looks for the lead at its own pace.
+		if (this.#leader) this.#wake();
 	}
 
 	/** Publishes nothing new, waits for what is in flight, and gives up the lead. */
@@ -77,6 +82,7 @@ export class Relay {
 		this.#stopping = true;
 		this.#wake();
 		await this.#loop;
+		await Promise.allSettled(this.#chains);
 	}
 
 	async #run(): Promise<void> {
@@ -101,8 +107,9 @@ export class Relay {
 			} finally {
 				this.#leader = false;
 				database.notify = true;
-				await Promise.allSettled(this.#chains);
-				this.#active.clear();
+				// Who leads next need not repeat what is under way. A lead that was lost waits for nothing: a consumer
+				// may be stuck, and the next lead leaves the aggregates that are under way alone.
+				if (this.#stopping) await Promise.allSettled(this.#chains);
 				await client.end().catch(() => {});
 			}
 			if (!this.#stopping) await this.#pause(STANDBY_MS);
@@ -129,21 +136,31 @@ export class Relay {
 		this.#leader = true;
 		// Commits of this process nudge us directly; other processes still notify.
 		this.#options.database.notify = false;
+		const leftover = await this.#newest(client);
 		let lastQuery = 0;
 		while (up && !this.#stopping) {
 			this.#nudged = false;
-			const room = this.#options.concurrency - this.#chains.size;
+			const room = this.#options.concurrency - this.#busy;
 			if (room > 0) {
 				const rows = await this.#select(client);
 				lastQuery = Date.now();
-				this.#dispatch(client, rows, room);
-				if (this.#nudged) continue;
+				this.#dispatch(rows, room, leftover);
+				// A full batch may have been one aggregate's, and hidden the others.
+				if (this.#nudged || rows.length === BATCH) continue;
 			} else if (Date.now() - lastQuery > HEARTBEAT_MS) {
 				await client.query("SELECT 1");
 				lastQuery = Date.now();
 			}
 			await this.#pause(POLL_MS);
 		}
+	}
+
+	/** What is in the outbox at the start may have been published by a process that died. */
+	async #newest(client: pg.Client): Promise<bigint> {
+		const { rows } = await client.query<{ id: string | null }>(
+			"SELECT max(id) AS id FROM outbox WHERE published_at IS NULL"
+		);
+		return BigInt(rows[0]?.id ?? 0);
 	}
 
 	async #select(client: pg.Client): Promise<OutboxRow[]> {
@@ -157,7 +174,7 @@ export class Relay {
 	}
 
 	/** Starts a chain for each of the first `room` aggregates; the rest is selected again when there is room. */
-	#dispatch(client: pg.Client, rows: readonly OutboxRow[], room: number): void {
+	#dispatch(rows: readonly OutboxRow[], room: number, leftover: bigint): void {
 		const byAggregate = new Map<string, OutboxRow[]>();
 		for (const row of rows) {
 			const key = `${row.aggregate_type}/${row.aggregate_id}`;
@@ -167,28 +184,46 @@ export class Relay {
 		}
 		for (const [key, chain] of byAggregate) {
 			this.#active.add(key);
-			const run = this.#publishChain(client, key, chain).finally(() => {
+			const leave = this.#takeRoom();
+			const run = this.#publishChain(key, chain, leftover).finally(() => {
 				this.#chains.delete(run);
+				leave();
 				this.nudge();
 			});
 			this.#chains.add(run);
 		}
 	}
 
-	async #publishChain(client: pg.Client, key: string, rows: readonly OutboxRow[]): Promise<void> {
+	/** Counts one chain as busy, until it is done or has taken too long. */
+	#takeRoom(): () => void {
+		this.#busy++;
+		const leave = () => {
+			clearTimeout(timer);
+			if (left) return;
+			left = true;
+			this.#busy--;
+			this.nudge();
+		};
+		let left = false;
+		const timer = setTimeout(leave, PATIENCE_MS);
+		return leave;
+	}
+
+	async #publishChain(key: string, rows: readonly OutboxRow[], leftover: bigint): Promise<void> {
 		const { stream, database, logger, onPublished } = this.#options;
 		for (const row of rows) {
 			if (this.#stopping) break;
 			const event = toEnvelope(row, database.group);
 			try {
-				const receipt = await stream.publish(event);
-				await mark(client, row, receipt);
+				const receipt = await stream.publish(event, BigInt(row.id) <= leftover);
+				await mark(database, row, receipt);
 			} catch (error) {
+				// What comes after it has to wait for the next start.
 				if (this.#stopping) break;
 				logger.warn(
 					`relay of ${database.group}: ${row.type} ${row.event_id} is not published yet: ${String(error)}`
 				);
-				await client
+				await database
 					.query("UPDATE outbox SET attempts = attempts + 1, last_error = $2 WHERE id = $1", [
 						row.id,
 						String(error)
@@ -225,11 +260,11 @@ export class Relay {
 }
 
 async function mark(
-	client: pg.Client,
+	database: Database,
 	row: OutboxRow,
 	{ sequence, epoch }: Receipt
 ): Promise<void> {
-	await client.query(
+	await database.query(
 		"UPDATE outbox SET published_at = clock_timestamp(), stream_seq = $2, stream_epoch = $3 WHERE id = $1",
 		[row.id, sequence, epoch]
 	);

@@ -24,8 +24,10 @@ export interface EventStream {
 	/**
 	 * Resolves when the stream has taken responsibility. Rejects when the outcome is unknown or the
 	 * event was refused; it is then published again, and the stream or the inbox drops the duplicate.
+	 * `again`: a process that died since may have published it before. A stream that does not count
+	 * deliveries beyond the life of a process takes it for a redelivery.
 	 */
-	publish(event: Envelope): Promise<Receipt>;
+	publish(event: Envelope, again?: boolean): Promise<Receipt>;
 	/** Starts a durable consumer of whole topics, named by aggregate type (`order`). */
 	subscribe(consumer: string, aggregateTypes: readonly string[], consume: Consume): Promise<void>;
 	/** Ends the deliveries to a consumer and waits for those under way. The stream keeps its place. */

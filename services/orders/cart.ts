@@ -9,13 +9,17 @@ const DEFAULT_CURRENCY = "EUR";
 
 type CartItem = Cart["items"][number];
 
-/** Prices the lines. A product that is gone or archived stays visible, with a notice, and counts nothing. */
+/**
+ * Prices the lines. A product that is gone or archived, or has its price in another currency than
+ * those before it, stays visible, with a notice, and counts nothing.
+ */
 export function priceCart(
 	{ id, version, updatedAt, lines }: StoredCart,
 	products: readonly Product[]
 ): Omit<Cart, "cartToken"> {
 	const byId = new Map(products.map(product => [product.id, product]));
-	const currency = products[0]?.price.currency ?? DEFAULT_CURRENCY;
+	const currency =
+		lines.map(line => byId.get(line.productId)).find(isForSale)?.price.currency ?? DEFAULT_CURRENCY;
 	const items = lines.map(({ productId, quantity }) =>
 		priceLine(productId, quantity, byId.get(productId), currency)
 	);
@@ -31,13 +35,16 @@ export function priceCart(
 	};
 }
 
+const isForSale = (product: Product | undefined): product is Product =>
+	product?.status === "active";
+
 function priceLine(
 	productId: string,
 	quantity: number,
 	product: Product | undefined,
 	currency: string
 ): CartItem {
-	if (!product || product.status !== "active") {
+	if (!isForSale(product) || product.price.currency !== currency) {
 		const nothing = { amount: 0, currency };
 		return {
 			productId,

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { carts, type Cart } from "../../contracts/carts.ts";
+import type { Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
 import { requireUser, type Meta } from "../../lib/identity.ts";
 import { implement, type Caller } from "../../lib/service.ts";
@@ -10,7 +11,6 @@ import {
 	deleteCart,
 	findCart,
 	putItem,
-	removeItem,
 	removeItems,
 	touchCart,
 	type StoredCart
@@ -40,6 +40,21 @@ async function show(
 	return { ...priceCart(cart, products), ...(cartToken ? { cartToken } : {}) };
 }
 
+/** Puts the guest's things into the user's cart and ends the guest's. Throws CART_FULL. */
+async function takeOver(tx: Tx, mine: string, guests: string): Promise<void> {
+	await touchCart(tx, mine);
+	// Locked as well: an item put into it meanwhile would be lost.
+	await touchCart(tx, guests);
+	const own = (await findCart(tx, mine)).lines;
+	const quantities = new Map(own.map(line => [line.productId, line.quantity]));
+	for (const { productId, quantity } of (await findCart(tx, guests)).lines) {
+		const larger = Math.max(quantity, quantities.get(productId) ?? 0);
+		if (!(await putItem(tx, mine, { productId, quantity: larger })))
+			throw failure(carts, "CART_FULL");
+	}
+	await deleteCart(tx, guests);
+}
+
 export default implement(carts)({
 	mixins: [events("orders")],
 	actions: {
@@ -49,10 +64,7 @@ export default implement(carts)({
 		},
 		async clear(ctx) {
 			const owner = ownerOf(ctx.meta, ctx.params);
-			await this.transaction(async tx => {
-				await touchCart(tx, owner.id);
-				await removeItems(tx, owner.id);
-			});
+			await this.transaction(tx => removeItems(tx, owner.id));
 			return show(ctx, await findCart(this.db, owner.id), owner);
 		},
 		async setItem(ctx) {
@@ -68,29 +80,13 @@ export default implement(carts)({
 		},
 		async removeItem(ctx) {
 			const owner = ownerOf(ctx.meta, ctx.params);
-			await this.transaction(async tx => {
-				await touchCart(tx, owner.id);
-				await removeItem(tx, owner.id, ctx.params.productId);
-			});
+			await this.transaction(tx => removeItems(tx, owner.id, ctx.params.productId));
 			return show(ctx, await findCart(this.db, owner.id), owner);
 		},
 		async merge(ctx) {
 			const mine = cartIdOf({ userId: requireUser(ctx.meta).id });
 			const guests = cartIdOf(ctx.params);
-			await this.transaction(async tx => {
-				await touchCart(tx, mine);
-				// Locked as well: an item put into it meanwhile would be lost.
-				await touchCart(tx, guests);
-				const quantities = new Map(
-					(await findCart(tx, mine)).lines.map(l => [l.productId, l.quantity])
-				);
-				for (const { productId, quantity } of (await findCart(tx, guests)).lines) {
-					const larger = Math.max(quantity, quantities.get(productId) ?? 0);
-					if (!(await putItem(tx, mine, { productId, quantity: larger })))
-						throw failure(carts, "CART_FULL");
-				}
-				await deleteCart(tx, guests);
-			});
+			await this.transaction(tx => takeOver(tx, mine, guests));
 			return show(ctx, await findCart(this.db, mine));
 		}
 	}

@@ -62,6 +62,17 @@ export async function touchCart(tx: Tx, id: string): Promise<number> {
 	return row!.version;
 }
 
+/** Takes a product out, or all of them. A cart that holds no such thing is left as it is. */
+export async function removeItems(tx: Tx, id: string, productId?: string): Promise<void> {
+	// Locked before its lines, as everybody else does it.
+	await tx.query("SELECT 1 FROM cart WHERE id = $1 FOR UPDATE", [id]);
+	const removed = await tx.query(
+		"DELETE FROM cart_item WHERE cart_id = $1 AND product_id = coalesce($2, product_id) RETURNING 1",
+		[id, productId ?? null]
+	);
+	if (removed.length > 0) await touchCart(tx, id);
+}
+
 /** Sets a product's quantity; false where the cart is full. The cart must have been touched. */
 export async function putItem(
 	tx: Tx,
@@ -76,17 +87,6 @@ export async function putItem(
 		[cartId, productId, quantity]
 	);
 	return row !== undefined;
-}
-
-export async function removeItem(tx: Tx, cartId: string, productId: string): Promise<void> {
-	await tx.query("DELETE FROM cart_item WHERE cart_id = $1 AND product_id = $2", [
-		cartId,
-		productId
-	]);
-}
-
-export async function removeItems(tx: Tx, cartId: string): Promise<void> {
-	await tx.query("DELETE FROM cart_item WHERE cart_id = $1", [cartId]);
 }
 
 export async function deleteCart(tx: Tx, cartId: string): Promise<void> {

@@ -7,12 +7,14 @@ type Settled<S extends OrderStatus> = { readonly status: S };
 export type StockUndo = "none" | "pending" | "done";
 export type MoneyUndo = "none" | "pending" | "voided" | "refunded" | "failed";
 
-export interface Cancelling {
-	readonly status: "cancelling";
+/** Why an order ends before its time, and how far it is undone. */
+export interface Undone<S extends "cancelling" | "cancelled" | "refund_failed"> {
+	readonly status: S;
 	readonly reason: CancelReason;
 	readonly stock: StockUndo;
 	readonly money: MoneyUndo;
 }
+type Cancelling = Undone<"cancelling">;
 
 export type Life =
 	| Settled<"placed">
@@ -20,8 +22,8 @@ export type Life =
 	| Settled<"paid">
 	| Settled<"confirmed">
 	| Cancelling
-	| (Settled<"cancelled"> & { readonly reason: CancelReason; readonly refunded: boolean })
-	| (Settled<"refund_failed"> & { readonly reason: CancelReason });
+	| Undone<"cancelled">
+	| Undone<"refund_failed">;
 
 /** What can happen to an order from outside. */
 export type Signal =
@@ -61,7 +63,7 @@ export function advance(life: Life, signal: Signal): Life[] {
 		case "awaiting_payment":
 			return advanceAwaitingPayment(signal);
 		case "paid":
-			return signal === "stock-committed" ? [{ status: "confirmed" }] : [];
+			return advancePaid(signal);
 		case "cancelling":
 			return advanceCancelling(life, signal);
 		case "confirmed":
@@ -105,6 +107,18 @@ function advanceAwaitingPayment(signal: Signal): Life[] {
 	}
 }
 
+function advancePaid(signal: Signal): Life[] {
+	switch (signal) {
+		case "stock-committed":
+			return [{ status: "confirmed" }];
+		// The lease ran out while word of the payment was held up: what cannot be delivered is paid back.
+		case "stock-expired":
+			return cancel("RESERVATION_EXPIRED", "done", "pending");
+		default:
+			return [];
+	}
+}
+
 function advanceCancelling(life: Cancelling, signal: Signal): Life[] {
 	const next = progress(life, signal);
 	if (next.stock === life.stock && next.money === life.money) return [];
@@ -139,11 +153,8 @@ function cancel(reason: CancelReason, stock: StockUndo, money: MoneyUndo): Life[
 
 /** The order as it is, or its end when everything is undone. */
 function settle(life: Cancelling): [Life] {
-	const { reason, stock, money } = life;
-	if (stock === "pending" || money === "pending") return [life];
-	return money === "failed"
-		? [{ status: "refund_failed", reason }]
-		: [{ status: "cancelled", reason, refunded: money === "refunded" }];
+	if (life.stock === "pending" || life.money === "pending") return [life];
+	return [{ ...life, status: life.money === "failed" ? "refund_failed" : "cancelled" }];
 }
 
 /** Whether the customer may still cancel. */

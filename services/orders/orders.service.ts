@@ -11,17 +11,11 @@ import { isStaff, requireUser, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { timers } from "../../mixins/timers.mixin.ts";
+import { findDeadline, timers } from "../../mixins/timers.mixin.ts";
 import { checkOut, readCart } from "./checkout.ts";
 import { isCancellable, isTerminal, REMAINING, type Signal } from "./order.ts";
-import {
-	findDeadline,
-	findOrder,
-	findOrderForUpdate,
-	listOrders,
-	listSteps
-} from "./orders.store.ts";
-import { PAYMENT_TIMER, signal, STOCK_TIMER } from "./saga.ts";
+import { findOrder, findOrderForUpdate, listOrders, listSteps } from "./orders.store.ts";
+import { PAYMENT_TIMER, signal, STOCK_TIMER, TIMER_OF } from "./saga.ts";
 import { Waiters } from "./waiters.ts";
 
 /** Whose orders this caller may see: staff anybody's. */
@@ -43,7 +37,7 @@ const timeout = (kind: Signal) => (tx: Tx, id: string, config: Config) =>
 	signal(tx, id, kind, { by: "timer" }, config);
 
 const waiting = mixin<{ readonly waiters: Waiters }>({
-	created(this: any) {
+	created() {
 		this.waiters = new Waiters();
 	}
 });
@@ -134,7 +128,8 @@ export default implement(orders)({
 		},
 		async timeline(ctx) {
 			const { id, status } = await find(this.db, ctx.params.id, requireUser(ctx.meta));
-			const deadline = await findDeadline(this.db, id);
+			const timer = TIMER_OF[status];
+			const deadline = timer && (await findDeadline(this.db, timer, id));
 			return {
 				items: await listSteps(this.db, id),
 				remaining: REMAINING[status].map((step, index) =>

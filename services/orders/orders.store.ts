@@ -104,29 +104,23 @@ export async function listOrders(
 	return rows.map(row => toStored(row).order);
 }
 
-/** Writes where the order's life stands now, and its version. */
+/** Writes where the order's life stands now, and its version; returns the order as it is then. */
 export async function updateLife(
 	tx: Tx,
 	id: string,
 	life: Life,
 	paymentStatus: PaymentState,
 	version: number
-): Promise<void> {
-	const undo = life.status === "cancelling" ? life : undefined;
-	await tx.query(
-		`UPDATE orders SET status = $2, reason = $3, stock_undo = coalesce($4, stock_undo),
-		   money_undo = coalesce($5, money_undo), payment_status = $6, version = $7, updated_at = clock_timestamp()
-		 WHERE id = $1`,
-		[
-			id,
-			life.status,
-			"reason" in life ? life.reason : null,
-			undo?.stock ?? null,
-			undo?.money ?? null,
-			paymentStatus,
-			version
-		]
+): Promise<StoredOrder> {
+	const { reason, stock, money } =
+		"reason" in life ? life : { reason: null, stock: "none", money: "none" };
+	const row = await tx.one<OrderRow>(
+		`UPDATE orders SET status = $2, reason = $3, stock_undo = $4, money_undo = $5, payment_status = $6,
+		   version = $7, updated_at = clock_timestamp()
+		 WHERE id = $1 RETURNING ${COLUMNS}`,
+		[id, life.status, reason, stock, money, paymentStatus, version]
 	);
+	return toStored(row!);
 }
 
 export interface Step {
@@ -160,15 +154,6 @@ export async function listSteps(db: Queries, orderId: string): Promise<(Step & {
 	}));
 }
 
-/** When the order's present state is given up, if it has a deadline. */
-export async function findDeadline(db: Queries, orderId: string): Promise<string | undefined> {
-	const row = await db.one<{ fire_at: Date }>(
-		"SELECT fire_at FROM timer WHERE ref_id = $1 AND done_at IS NULL ORDER BY fire_at LIMIT 1",
-		[orderId]
-	);
-	return row?.fire_at.toISOString();
-}
-
 function toStored(row: OrderRow): StoredOrder {
 	return {
 		userId: row.user_id,
@@ -192,11 +177,9 @@ function toStored(row: OrderRow): StoredOrder {
 function toLife({ status, reason, stock_undo: stock, money_undo: money }: OrderRow): Life {
 	switch (status) {
 		case "cancelling":
-			return { status, reason: reason!, stock, money };
 		case "cancelled":
-			return { status, reason: reason!, refunded: money === "refunded" };
 		case "refund_failed":
-			return { status, reason: reason! };
+			return { status, reason: reason!, stock, money };
 		default:
 			return { status };
 	}

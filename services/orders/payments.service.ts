@@ -53,6 +53,8 @@ async function signal(
 		version: (before?.version ?? 0) + (step.fact ? 1 : 0)
 	};
 	const id = before?.id ?? (await insertPayment(tx, payment));
+	// The request and its cancellation came at the same time, and the other one was quicker.
+	if (!id) return signal(enqueue, tx, orderId, kind, details);
 	if (before) await updatePayment(tx, { ...payment, id });
 	if (step.fact) {
 		const { amount } = payment;
@@ -64,7 +66,7 @@ async function signal(
 			"payment.refunded.v1": { ...told, amount: amount! },
 			"payment.refund-failed.v1": { ...told, code: details.code ?? "refund_failed" }
 		}[step.fact];
-		tx.record(step.fact, { id, version: payment.version }, data as never);
+		tx.record(step.fact, { id, version: payment.version }, data);
 	}
 	if (step.effect === "charge")
 		await enqueue(tx, "charge", `pay:${orderId}:1`, {

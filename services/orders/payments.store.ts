@@ -36,15 +36,16 @@ export async function findPaymentForUpdate(tx: Tx, orderId: string): Promise<Pay
 	return row && toPayment(row);
 }
 
+/** Returns its new id; undefined where the order has a payment meanwhile. */
 export async function insertPayment(
 	tx: Tx,
 	payment: Pick<Payment, "orderId" | "status" | "version" | "method" | "amount">
-): Promise<string> {
-	const id = uuidv7();
-	await tx.query(
-		"INSERT INTO payment (id, order_id, status, method, amount, currency, version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+): Promise<string | undefined> {
+	const row = await tx.one<{ id: string }>(
+		`INSERT INTO payment (id, order_id, status, method, amount, currency, version)
+		 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (order_id) DO NOTHING RETURNING id`,
 		[
-			id,
+			uuidv7(),
 			payment.orderId,
 			payment.status,
 			payment.method,
@@ -53,7 +54,7 @@ export async function insertPayment(
 			payment.version
 		]
 	);
-	return id;
+	return row?.id;
 }
 
 export async function updatePayment(

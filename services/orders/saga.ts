@@ -1,5 +1,5 @@
 /** Carries a signal into an order: state, story, facts and deadlines, all in the handler's transaction. */
-import type { Order } from "../../contracts/orders.ts";
+import type { Order, OrderStatus } from "../../contracts/orders.ts";
 import type { Config } from "../../lib/config.ts";
 import type { Tx } from "../../lib/database.ts";
 import { clearTimer, setTimer } from "../../mixins/timers.mixin.ts";
@@ -15,9 +15,13 @@ import {
 type Deadlines = Pick<Config, "STOCK_TIMEOUT_MS" | "PAYMENT_TIMEOUT_MS">;
 type PaymentState = Order["payment"]["status"];
 
-/** The deadline of each state that has one: the timer's kind, and its time in the configuration. */
 export const STOCK_TIMER = "order.stock";
 export const PAYMENT_TIMER = "order.payment";
+/** The kind of timer that ends each state that has a deadline. */
+export const TIMER_OF: Partial<Record<OrderStatus, string>> = {
+	placed: STOCK_TIMER,
+	awaiting_payment: PAYMENT_TIMER
+};
 
 const PAYMENT_STATE: Partial<Record<Signal, PaymentState>> = {
 	"stock-reserved": "requested",
@@ -54,24 +58,14 @@ export async function signal(
 	const told = lives.filter(({ status }) => status !== stored.life.status);
 	const version = stored.order.version + told.length;
 	const paymentStatus = paymentAfter(stored, kind);
-	await updateLife(tx, orderId, last, paymentStatus, version);
+	const moved = await updateLife(tx, orderId, last, paymentStatus, version);
 	await insertSteps(tx, orderId, [
 		{ step: kind, status: stored.life.status, by, ...(detail ? { detail } : {}) },
 		...told.map(stepOf)
 	]);
 	told.forEach((life, index) => tell(tx, stored, life, stored.order.version + index + 1));
 	await moveDeadlines(tx, stored, last, deadlines);
-	return {
-		...stored,
-		life: last,
-		order: {
-			...stored.order,
-			status: last.status,
-			...("reason" in last ? { reason: last.reason } : {}),
-			payment: { ...stored.order.payment, status: paymentStatus },
-			version
-		}
-	};
+	return moved;
 }
 
 // A reservation that comes too late asks for no payment.
@@ -134,7 +128,7 @@ export function tell(tx: Tx, { order, userId }: StoredOrder, life: Life, version
 			tx.record("order.cancelled.v1", aggregate, {
 				...told,
 				reason: life.reason,
-				refunded: life.refunded ? total : null
+				refunded: life.money === "refunded" ? total : null
 			});
 			break;
 		case "refund_failed":
@@ -150,8 +144,8 @@ async function moveDeadlines(
 	{ PAYMENT_TIMEOUT_MS }: Deadlines
 ): Promise<void> {
 	if (before.status === after.status) return;
-	if (before.status === "placed") await clearTimer(tx, STOCK_TIMER, order.id);
-	if (before.status === "awaiting_payment") await clearTimer(tx, PAYMENT_TIMER, order.id);
+	const passed = TIMER_OF[before.status];
+	if (passed) await clearTimer(tx, passed, order.id);
 	if (after.status === "awaiting_payment")
 		await setTimer(tx, PAYMENT_TIMER, order.id, PAYMENT_TIMEOUT_MS);
 }

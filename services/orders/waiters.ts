@@ -20,13 +20,14 @@ export class Waiters {
 		for (;;) {
 			// Listening before reading: a change between the two is not missed.
 			const changed = this.#nextWake(id);
-			const thing = await read();
-			const left = until - Date.now();
-			if (isAtRest(thing) || left <= 0) {
+			try {
+				const thing = await read();
+				const left = until - Date.now();
+				if (isAtRest(thing) || left <= 0) return thing;
+				await changed.within(Math.min(left, LOOK_EVERY_MS));
+			} finally {
 				changed.forget();
-				return thing;
 			}
-			await changed.within(Math.min(left, LOOK_EVERY_MS));
 		}
 	}
 
@@ -51,7 +52,6 @@ export class Waiters {
 				});
 				await Promise.race([woken, elapsed]);
 				clearTimeout(timer);
-				forget();
 			}
 		};
 	}

@@ -1,0 +1,395 @@
+import fc from "fast-check";
+import { randomUUID } from "node:crypto";
+import { testDatabase } from "../../tests/support/database.ts";
+import { envelope } from "../../tests/support/publisher.ts";
+import { currentContext } from "../context.ts";
+import type { Database, Tx } from "../database.ts";
+import type { Envelope } from "./envelope.ts";
+import { createInbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
+import type { Consume } from "./stream.ts";
+
+let db: Database;
+beforeAll(async () => {
+	db = await testDatabase("users");
+	await db.query(
+		"CREATE TABLE effect (seq bigint GENERATED ALWAYS AS IDENTITY, consumer text, event_id uuid)"
+	);
+});
+afterAll(() => db.close());
+
+const silent = { warn() {}, error() {} };
+const HANDLED = "session.revoked.v1";
+const PASSED = "user.created.v1";
+
+/** The first events of one aggregate; their types repeat. */
+const eventsOf = (id: string, count: number, types = [HANDLED]): Envelope[] =>
+	Array.from({ length: count }, (_, index) => ({
+		...envelope(HANDLED, id, index + 1, {
+			sessionId: id,
+			userId: id,
+			reason: "logout",
+			until: new Date().toISOString()
+		}),
+		type: types[index % types.length]!
+	}));
+const eventOf = (id: string = randomUUID()): Envelope => eventsOf(id, 1)[0]!;
+
+const effect = (consumer: string, event: Envelope, tx: Tx) =>
+	tx.query("INSERT INTO effect (consumer, event_id) VALUES ($1, $2)", [consumer, event.id]);
+
+/** A consumer whose handler writes down each event that it is given. */
+class Consumer {
+	readonly name: string;
+	/** Runs in the handler, before its effect. */
+	before: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
+	/** Runs in the handler, after its effect. */
+	after: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
+	readonly #inbox: Consume;
+
+	constructor({ ordered = true, concurrency = 8, name = `consumer-${randomUUID()}` } = {}) {
+		this.name = name;
+		const handler: EventHandler = async (event, tx) => {
+			await this.before(event, tx);
+			await effect(this.name, event, tx);
+			await this.after(event, tx);
+		};
+		this.#inbox = createInbox({
+			database: db,
+			consumer: this.name,
+			handlers: new Map([[HANDLED, handler]]),
+			ordered,
+			logger: silent,
+			concurrency
+		});
+	}
+
+	deliver = (event: Envelope, deliveries = 1) => this.#inbox(event, deliveries);
+
+	/** Delivers until the inbox is done with it, without waiting; returns how often that was. */
+	async deliverUntilDone(event: Envelope, max = 50): Promise<number> {
+		for (let deliveries = 1; deliveries <= max; deliveries++)
+			if ((await this.deliver(event, deliveries)).done) return deliveries;
+		throw new Error(`Not done after ${max} deliveries.`);
+	}
+
+	effects = async (): Promise<string[]> =>
+		(
+			await db.query<{ event_id: string }>(
+				"SELECT event_id FROM effect WHERE consumer = $1 ORDER BY seq",
+				[this.name]
+			)
+		).map(row => row.event_id);
+	deadLetters = () =>
+		db.query<{ event_id: string; state: string; reason: string; deliveries: number }>(
+			"SELECT event_id, state, reason, error->>'message' AS message, deliveries FROM dead_letter WHERE consumer = $1 ORDER BY id",
+			[this.name]
+		);
+	cursor = (id: string) =>
+		db.one<{ version: number; blocked: boolean }>(
+			"SELECT version, blocked FROM inbox_cursor WHERE consumer = $1 AND aggregate_id = $2",
+			[this.name, id]
+		);
+	attempts = () =>
+		db.query<{ attempts: number }>("SELECT attempts FROM inbox_attempt WHERE consumer = $1", [
+			this.name
+		]);
+}
+
+const fail = async (): Promise<never> => {
+	throw new Error("out of order");
+};
+const databaseIsAway = async (): Promise<never> => {
+	throw Object.assign(new Error("the database is away"), { code: "57P01" });
+};
+
+describe.each([
+	["an ordered consumer", true],
+	["an unordered consumer", false]
+])("%s", (_, ordered) => {
+	it("lets an event take effect once, however often it is delivered", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		expect(await consumer.deliver(event)).toEqual({ done: true });
+		const again = await Promise.all([1, 2, 3].map(n => consumer.deliver(event, n)));
+		expect(again).toEqual([1, 2, 3].map(() => ({ done: true })));
+		expect(await consumer.effects()).toEqual([event.id]);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("lets it take effect once on two replicas at the same time", async () => {
+		const one = new Consumer({ ordered });
+		// The same durable consumer in another process.
+		const replica = new Consumer({ ordered, name: one.name });
+		for (let n = 0; n < 10; n++) {
+			const event = eventOf();
+			await Promise.all([one.deliver(event), replica.deliver(event)]);
+			expect((await one.effects()).filter(id => id === event.id)).toHaveLength(1);
+		}
+	});
+
+	it("undoes what a failed handler did, and tries again", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		consumer.after = fail;
+		const verdict = await consumer.deliver(event);
+		expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
+		expect(await consumer.effects()).toEqual([]);
+		consumer.after = async () => {};
+		expect((await consumer.deliver(event, 2)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([event.id]);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("waits longer after each failure, within bounds", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		consumer.before = databaseIsAway;
+		for (const deliveries of [1, 2, 5, 8, 20, 1_000]) {
+			const verdict = await consumer.deliver(event, deliveries);
+			const delay = Math.min(30_000, 100 * 2 ** Math.min(10, deliveries));
+			expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
+			const { delayMs } = verdict as { delayMs: number };
+			expect(delayMs / delay).toBeGreaterThanOrEqual(0.75);
+			expect(delayMs / delay).toBeLessThanOrEqual(1.25);
+		}
+	});
+
+	it("makes a dead letter of an event that always fails", async () => {
+		const consumer = new Consumer({ ordered });
+		let tries = 0;
+		consumer.before = () => {
+			tries++;
+			return fail();
+		};
+		const event = eventOf();
+		expect(await consumer.deliverUntilDone(event)).toBe(MAX_ATTEMPTS);
+		expect(tries).toBe(MAX_ATTEMPTS);
+		expect(await consumer.deadLetters()).toEqual([
+			{
+				event_id: event.id,
+				state: "dead",
+				reason: "the handler failed",
+				message: "out of order",
+				deliveries: MAX_ATTEMPTS
+			}
+		]);
+		expect(await consumer.effects()).toEqual([]);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("makes a dead letter of an event whose deliveries all ended in a crash", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		// As a process leaves it that died in the handler at each delivery.
+		await db.query("INSERT INTO inbox_attempt VALUES ($1, $2, $3)", [
+			consumer.name,
+			event.id,
+			MAX_ATTEMPTS
+		]);
+		expect((await consumer.deliver(event, MAX_ATTEMPTS + 1)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([]);
+		expect(await consumer.deadLetters()).toMatchObject([
+			{ event_id: event.id, state: "dead", reason: "attempts exhausted" }
+		]);
+	});
+
+	it("counts a delivery before its handler runs", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		let counted: { attempts: number }[] = [];
+		consumer.before = async () => {
+			counted = await consumer.attempts();
+		};
+		await consumer.deliver(event, 2);
+		expect(counted).toEqual([{ attempts: 2 }]);
+	});
+
+	it("never gives an event up for the database's trouble", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		consumer.before = databaseIsAway;
+		let deliveries = 1;
+		for (; deliveries <= 3 * MAX_ATTEMPTS; deliveries++)
+			expect((await consumer.deliver(event, deliveries)).done).toBe(false);
+		consumer.before = fail;
+		expect((await consumer.deliver(event, deliveries++)).done).toBe(false);
+		consumer.before = async () => {};
+		expect((await consumer.deliver(event, deliveries)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([event.id]);
+		expect(await consumer.deadLetters()).toEqual([]);
+	});
+
+	it("makes no dead letter of what another replica has handled meanwhile", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		await consumer.deliver(event);
+		await db.query("INSERT INTO inbox_attempt VALUES ($1, $2, $3)", [
+			consumer.name,
+			event.id,
+			MAX_ATTEMPTS
+		]);
+		expect((await consumer.deliver(event, MAX_ATTEMPTS + 1)).done).toBe(true);
+		expect(await consumer.deadLetters()).toEqual([]);
+	});
+
+	it("works on behalf of the event", async () => {
+		const consumer = new Consumer({ ordered });
+		const event = eventOf();
+		let context: object = {};
+		consumer.before = async () => {
+			context = currentContext();
+		};
+		await consumer.deliver({ ...event, requestid: "r1", traceparent: "00-1" });
+		expect(context).toEqual({
+			requestId: "r1",
+			correlationId: event.correlationid,
+			causationId: event.id,
+			traceparent: "00-1"
+		});
+	});
+
+	it("works on so many aggregates at once and no more", async () => {
+		const consumer = new Consumer({ ordered, concurrency: 2 });
+		let running = 0;
+		let most = 0;
+		consumer.before = async (_event, tx) => {
+			most = Math.max(most, ++running);
+			await tx.query("SELECT pg_sleep(0.01)");
+			running--;
+		};
+		await Promise.all(Array.from({ length: 8 }, () => consumer.deliver(eventOf())));
+		expect(most).toBe(2);
+	});
+});
+
+describe("the order of an aggregate's events", () => {
+	it("is kept: a later one waits until its predecessor came", async () => {
+		const consumer = new Consumer();
+		const [first, second, third] = eventsOf(randomUUID(), 3);
+		expect((await consumer.deliver(third!)).done).toBe(false);
+		expect((await consumer.deliver(second!)).done).toBe(false);
+		expect((await consumer.deliver(first!)).done).toBe(true);
+		expect((await consumer.deliver(third!, 2)).done).toBe(false);
+		expect((await consumer.deliver(second!, 2)).done).toBe(true);
+		expect((await consumer.deliver(third!, 3)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([first!.id, second!.id, third!.id]);
+	});
+
+	it("is no failure to wait for", async () => {
+		const consumer = new Consumer();
+		const [first, second] = eventsOf(randomUUID(), 2);
+		for (let deliveries = 1; deliveries <= 3 * MAX_ATTEMPTS; deliveries++) {
+			const verdict = await consumer.deliver(second!, deliveries);
+			expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
+			expect((verdict as { delayMs: number }).delayMs).toBeLessThanOrEqual(1_500);
+		}
+		await consumer.deliver(first!);
+		expect((await consumer.deliver(second!, 3 * MAX_ATTEMPTS + 1)).done).toBe(true);
+		expect(await consumer.deadLetters()).toEqual([]);
+	});
+
+	it("counts the types that nobody handles", async () => {
+		const consumer = new Consumer();
+		const id = randomUUID();
+		const events = eventsOf(id, 5, [PASSED, HANDLED, PASSED]);
+		expect((await consumer.deliver(events[2]!)).done).toBe(false);
+		for (const event of events.slice(0, 4)) await consumer.deliverUntilDone(event);
+		expect(await consumer.effects()).toEqual([events[1]!.id]);
+		expect(await consumer.cursor(id)).toEqual({ version: 4, blocked: false });
+		// Duplicates do not turn it back.
+		for (const event of events.slice(0, 3)) await consumer.deliver(event, 2);
+		expect(await consumer.cursor(id)).toEqual({ version: 4, blocked: false });
+	});
+
+	it("is nothing to an unordered consumer, which passes over what it does not handle", async () => {
+		const consumer = new Consumer({ ordered: false });
+		const events = eventsOf(randomUUID(), 4, [PASSED, HANDLED]);
+		for (const event of events.toReversed())
+			expect((await consumer.deliver(event)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([events[3]!.id, events[1]!.id]);
+	});
+
+	it("holds for any order of deliveries, with duplicates and failures", async () => {
+		await fc.assert(
+			fc.asyncProperty(
+				fc.array(
+					fc.record({
+						aggregate: fc.nat(2),
+						version: fc.integer({ min: 1, max: 5 }),
+						fails: fc.boolean()
+					}),
+					{ minLength: 10, maxLength: 40 }
+				),
+				async schedule => {
+					const consumer = new Consumer();
+					const aggregates = Array.from({ length: 3 }, () =>
+						eventsOf(randomUUID(), 5, [HANDLED, PASSED, HANDLED])
+					);
+					let failing = new Set<string>();
+					consumer.after = async ({ id }) => {
+						if (failing.delete(id)) throw new Error("just once");
+					};
+					const deliveries = schedule.map(({ aggregate, version, fails }) => {
+						const event = aggregates[aggregate]![version - 1]!;
+						if (fails) failing.add(event.id);
+						return consumer.deliver(event);
+					});
+					await Promise.all(deliveries);
+					failing = new Set();
+					// What was not done is delivered again, in any case once more.
+					for (const events of aggregates)
+						for (const event of events) await consumer.deliverUntilDone(event);
+					const effects = await consumer.effects();
+					for (const events of aggregates) {
+						const handled = events.filter(({ type }) => type === HANDLED).map(({ id }) => id);
+						expect(effects.filter(id => handled.includes(id))).toEqual(handled);
+					}
+				}
+			),
+			{ numRuns: 15 }
+		);
+	});
+});
+
+describe("an aggregate with a dead letter", () => {
+	it("is blocked: what comes after it is parked in order, while others flow", async () => {
+		const consumer = new Consumer();
+		const id = randomUUID();
+		const events = eventsOf(id, 4, [HANDLED, HANDLED, PASSED, HANDLED]);
+		consumer.before = async event => {
+			if (event.id === events[1]!.id) throw new Error("poison");
+		};
+		for (const event of events) await consumer.deliverUntilDone(event);
+		expect(await consumer.deadLetters()).toMatchObject([
+			{ event_id: events[1]!.id, state: "dead" },
+			{ event_id: events[2]!.id, state: "parked" },
+			{ event_id: events[3]!.id, state: "parked" }
+		]);
+		expect(await consumer.cursor(id)).toEqual({ version: 1, blocked: true });
+		expect(await consumer.effects()).toEqual([events[0]!.id]);
+		// None of them is in the inbox, so that a replay can handle them.
+		expect(
+			await db.query("SELECT event_id FROM inbox WHERE consumer = $1", [consumer.name])
+		).toEqual([{ event_id: events[0]!.id }]);
+
+		const other = eventOf();
+		expect((await consumer.deliver(other)).done).toBe(true);
+		expect(await consumer.effects()).toEqual([events[0]!.id, other.id]);
+		// Delivered again: already there.
+		for (const event of events) expect((await consumer.deliver(event, 2)).done).toBe(true);
+		expect(await consumer.deadLetters()).toHaveLength(3);
+	});
+
+	it("parks many at once without running out of connections", async () => {
+		const consumer = new Consumer();
+		const ids = Array.from({ length: 16 }, () => randomUUID());
+		await db.query(
+			`INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version, blocked)
+			 SELECT $1, 'session', unnest($2::uuid[]), 0, true`,
+			[consumer.name, ids]
+		);
+		const verdicts = await Promise.all(ids.map(id => consumer.deliver(eventOf(id))));
+		expect(verdicts).toEqual(ids.map(() => ({ done: true })));
+		expect(await consumer.deadLetters()).toHaveLength(ids.length);
+	});
+});
