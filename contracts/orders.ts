@@ -73,6 +73,8 @@ export const Order = Type.Object(
 export type Order = Static<typeof Order>;
 
 const orderId = { id: Id };
+/** The state of the payment also changes where the order's version does not. */
+const etag = ["version", "updatedAt"];
 /** What each fact about an order tells, so that no subscriber needs to ask back. */
 const told = { orderId: Id, number: Type.String(), userId: Id };
 
@@ -109,7 +111,7 @@ export const orders = contract({
 				},
 				headers: { "idempotency-key": "idempotencyKey", prefer: "prefer" },
 				required: ["idempotency-key"],
-				etag: ["version"],
+				etag,
 				location: "/api/v1/orders/{id}"
 			},
 			// Safe to repeat because of its key.
@@ -139,7 +141,7 @@ export const orders = contract({
 		get: {
 			summary: "Read an order",
 			access: "user",
-			rest: { route: "GET /orders/:id", tag: "Orders", etag: ["version"] },
+			rest: { route: "GET /orders/:id", tag: "Orders", etag },
 			idempotent: true,
 			params: Params(orderId),
 			result: Order,
@@ -175,7 +177,7 @@ export const orders = contract({
 				tag: "Orders",
 				headers: { "idempotency-key": "idempotencyKey" },
 				required: ["idempotency-key"],
-				etag: ["version"]
+				etag
 			},
 			idempotent: true,
 			params: Params({ ...orderId, idempotencyKey: IdempotencyKey }),

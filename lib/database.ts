@@ -64,6 +64,8 @@ export class Database {
 			dialectOptions: {
 				application_name: `valence-${group}`,
 				statement_timeout: 4_000,
+				// Where the server cannot say so any more.
+				query_timeout: 6_000,
 				idle_in_transaction_session_timeout: 10_000,
 				connectionTimeoutMillis: 3_000,
 				keepAlive: true

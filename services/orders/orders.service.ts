@@ -102,10 +102,13 @@ export default implement(orders)({
 		async place(ctx) {
 			const { id: userId } = requireUser(ctx.meta);
 			const { idempotencyKey: key, prefer, ...request } = ctx.params;
-			const cart = await readCart(this.db, ctx, userId);
+			// Read before the transaction, which must not wait for another service. Where that fails, a
+			// repetition is still answered: it needs no cart.
+			const reading = readCart(this.db, ctx, userId);
+			await reading.catch(() => {});
 			const order = await this.transaction(tx =>
-				once(tx, { userId, action: "orders.place", key, request }, () =>
-					checkOut(tx, userId, cart, request, runtimeOf(this.broker).config)
+				once(tx, { userId, action: "orders.place", key, request }, async () =>
+					checkOut(tx, userId, await reading, request, runtimeOf(this.broker).config)
 				)
 			);
 			const ms = waitSeconds(prefer) * 1_000;
