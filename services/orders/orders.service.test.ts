@@ -190,6 +190,21 @@ describe("an Idempotency-Key", () => {
 		expect(waited).toMatchObject({ id, status: "confirmed" });
 	});
 
+	it("is answered although the catalog is away by now, and a new one is not", async () => {
+		const { user, product, request } = await shopper(node, catalog);
+		const same = request();
+		const first = await node.call("orders.place", same, user);
+		// Something to look up.
+		await node.call("carts.setItem", { productId: product.id, quantity: 1 }, user);
+		catalog.beforeLookup = () => Promise.reject(new Error("away"));
+		try {
+			expect(await node.call("orders.place", same, user)).toEqual(first);
+			await expect(node.call("orders.place", request(), user)).rejects.toThrow("away");
+		} finally {
+			catalog.beforeLookup = undefined;
+		}
+	});
+
 	it("is refused with another request", async () => {
 		const { user, request } = await shopper(node, catalog);
 		const first = request();
