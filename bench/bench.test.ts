@@ -8,6 +8,7 @@ import {
 	ratiosOf,
 	readsTable,
 	tell,
+	unsteadiness,
 	type Baseline,
 	type Results
 } from "./report.ts";
@@ -115,6 +116,16 @@ it("tells ratios, and a dash where something is not known", () => {
 	const text = tell(results);
 	expect(text).toContain("0.43 × bare moleculer-web, 0.021 × bare node:http");
 	expect(text).toMatch(/one process +10\.0 +5\.00 +6\.00 +7\.00 +9\.0 +70 +80 +– +– +– +0\.43 ×/);
+});
+
+it("warns where the bare servers were not equally fast all the time", () => {
+	expect(unsteadiness({ baselines: [baseline(1_000, 500), baseline(1_150, 450)] })).toEqual([]);
+	const baselines = [baseline(1_000, 500), baseline(1_100, 500), baseline(2_500, 510)];
+	expect(unsteadiness({ baselines })).toEqual([
+		expect.stringMatching(/not steady: bare node:http was 2\.5 times/)
+	]);
+	expect(tell({ ...results, baselines })).toContain("not steady");
+	expect(document({ ...results, baselines })).toContain("not steady");
 });
 
 it("writes a document with the day, the machine and rows of equal length", () => {

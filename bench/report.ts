@@ -171,6 +171,21 @@ const NOTES = [
 	"CPU and memory are those of the whole process tree: Node, PostgreSQL and, in the cluster, NATS and Redis. RSS counts shared pages in each process, PSS once."
 ];
 
+const STEADY = 1.2;
+
+/** A warning where the bare servers' rates lie so far apart that ratios to them mean little; else nothing. */
+export function unsteadiness({ baselines }: Pick<Results, "baselines">): string[] {
+	return (["http", "web"] as const).flatMap(server => {
+		const rates = baselines.map(baseline => baseline[server].rate);
+		const spread = Math.max(...rates) / Math.min(...rates);
+		return spread > STEADY
+			? [
+					`The machine was not steady: ${NAMES[server]} was ${spread.toFixed(1)} times as fast at its best as at its worst. Measure again while nothing else runs.`
+				]
+			: [];
+	});
+}
+
 const machineOf = ({ machine }: Results): string =>
 	`${machine.cores} × ${machine.cpu}, ${machine.memoryGb.toFixed(1)} GB, ${machine.system}, Node ${machine.node}, load average ${machine.loadAverage.toFixed(2)} at the start`;
 
@@ -189,7 +204,7 @@ export function tell(results: Results): string {
 		...(results.shapes.length > 0
 			? [`${CHECKOUT}: ${settings.checkouts}`, alignTable(checkoutsTable(results))]
 			: []),
-		...NOTES.map(note => `* ${note}`)
+		...[...unsteadiness(results), ...NOTES].map(note => `* ${note}`)
 	].join("\n\n");
 }
 
@@ -220,6 +235,6 @@ ${markdown(checkoutsTable(results))}
 
 ## How to read them
 
-${NOTES.map(note => `- ${note}`).join("\n")}
+${[...unsteadiness(results), ...NOTES].map(note => `- ${note}`).join("\n")}
 `;
 }

@@ -54,7 +54,8 @@ export async function startValence(shape: Shape): Promise<Server> {
 			}
 		};
 	} catch (error) {
-		rmSync(dataDir, { recursive: true, force: true });
+		// Its database may take a moment to notice the end.
+		rmSync(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 		throw error;
 	}
 }

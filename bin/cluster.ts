@@ -14,7 +14,7 @@ import {
 	type Unit
 } from "../lib/config.ts";
 import { lockDataFolder, ownSigningKeys, type DataFolder } from "../lib/data-folder.ts";
-import { freePort, startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
+import { freePort, startPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
 import { onShutdown } from "../lib/shutdown.ts";
 import { StartupError } from "../lib/startup-error.ts";
@@ -53,16 +53,13 @@ const killable: { kill(): void }[] = [];
 let stopping = false;
 
 async function stopAll(): Promise<void> {
-	stopping = true;
 	for (const step of undo.splice(0).reverse()) await step();
 }
 
-onShutdown({
-	stop: stopAll,
-	abandon: () => killable.forEach(child => child.kill()),
-	timeoutMs: 60_000,
-	say
-});
+/** Ends the start at its next step where we were told to stop meanwhile. */
+function goOn(): void {
+	if (stopping) throw new StartupError("Stopped while starting.");
+}
 
 const { replicas, demoData } = new Command("npm run cluster --")
 	.description("Runs Valence as a cluster on this machine")
@@ -91,26 +88,61 @@ function parseReplicas(text: string): Map<Unit, number> {
 	);
 }
 
+const servers: Record<string, { readonly url: string; readonly child?: { readonly pid: number } }> =
+	{};
+const nodes: NodeEntry[] = [];
+/** Known once there is a folder for it. */
+let writeClusterFile = () => {};
+
+function writeClusterFileTo(file: string): void {
+	const content: ClusterFile = {
+		pid: process.pid,
+		urls: nodes.flatMap(({ port }) => (port === undefined ? [] : [`http://127.0.0.1:${port}`])),
+		servers: Object.fromEntries(
+			Object.entries(servers).map(([name, { url, child }]) => [
+				name,
+				{ url, ...(child ? { pid: child.pid } : {}) }
+			])
+		),
+		nodes: nodes.map(({ nodeId, unit, child, port, opsPort }) => ({
+			nodeId,
+			unit,
+			pid: child.pid,
+			...(port === undefined ? {} : { port }),
+			opsPort
+		}))
+	};
+	// It names the database's password.
+	writeFileSync(`${file}.new`, `${JSON.stringify(content, null, "\t")}\n`, { mode: 0o600 });
+	// At once, for whoever reads it right now.
+	renameSync(`${file}.new`, file);
+}
+
 /** A server on loopback, with its data in `folder`. */
 async function startServer(
 	name: string,
 	file: string,
 	folder: string,
+	urlFor: (port: number) => string,
 	argsFor: (port: number) => string[]
-): Promise<{ port: number; child: Child }> {
+): Promise<void> {
 	mkdirSync(folder, { recursive: true });
 	const port = await freePort();
+	goOn();
 	const child = new Child({
 		name,
 		file,
 		args: argsFor(port),
 		onLine: () => {},
-		onRestart: why => say(`${name} has ended (${why}) and is started again`)
+		onEnd: why => say(`${name} has ended (${why}) and is started again`),
+		onRestart: () => writeClusterFile()
 	});
 	killable.push(child);
 	undo.push(() => child.stop());
+	// Before anything can go wrong: the next run ends what this one leaves behind.
+	servers[name.replace("-server", "")] = { url: urlFor(port), child };
+	writeClusterFile();
 	await untilListening(port, name);
-	return { port, child };
 }
 
 async function untilListening(port: number, name: string): Promise<void> {
@@ -130,58 +162,44 @@ async function untilListening(port: number, name: string): Promise<void> {
 }
 
 /** The servers that were not given by URL; what an earlier run left behind is ended first. */
-async function startServers(config: Config, folder: DataFolder): Promise<ClusterFile["servers"]> {
-	const file = join(folder.path, "cluster.json");
+async function startServers(config: Config, folder: DataFolder, file: string): Promise<void> {
 	if (existsSync(file)) {
 		const before = JSON.parse(readFileSync(file, "utf8")) as ClusterFile;
 		for (const { pid } of Object.values(before.servers))
 			if (pid) await endLeftover(pid, folder.path);
 	}
-	const servers: ClusterFile["servers"] = {};
-	if (config.NATS_URL) servers["nats"] = { url: config.NATS_URL };
+	// Missing ones are named before anything is started.
+	const nats = config.NATS_URL ?? findBinary("nats-server", "NATS_URL");
+	const redis = config.REDIS_URL ?? findBinary("redis-server", "REDIS_URL");
+	if (config.NATS_URL) servers["nats"] = { url: nats };
 	else {
 		const store = join(folder.path, "nats");
-		const { port, child } = await startServer(
+		await startServer(
 			"nats-server",
-			findBinary("nats-server", "NATS_URL"),
+			nats,
 			store,
-			p => [..."-a 127.0.0.1 -js".split(" "), ...["-p", String(p), "-sd", store]]
+			port => `nats://127.0.0.1:${port}`,
+			port => ["-a", "127.0.0.1", "-js", "-p", String(port), "-sd", store]
 		);
-		servers["nats"] = { url: `nats://127.0.0.1:${port}`, pid: child.pid };
 	}
-	if (config.REDIS_URL) servers["redis"] = { url: config.REDIS_URL };
+	if (config.REDIS_URL) servers["redis"] = { url: redis };
 	else {
 		const store = join(folder.path, "redis");
-		const { port, child } = await startServer(
+		// A cache: nothing in it has to outlive it.
+		const forgetful = ["--save", "", "--appendonly", "no"];
+		await startServer(
 			"redis-server",
-			findBinary("redis-server", "REDIS_URL"),
+			redis,
 			store,
-			p => [
-				// A cache: nothing in it has to outlive it.
-				...[
-					"--port",
-					String(p),
-					"--bind",
-					"127.0.0.1",
-					"--dir",
-					store,
-					"--save",
-					"",
-					"--appendonly",
-					"no"
-				]
-			]
+			port => `redis://127.0.0.1:${port}`,
+			port => ["--port", String(port), "--bind", "127.0.0.1", "--dir", store, ...forgetful]
 		);
-		servers["redis"] = { url: `redis://127.0.0.1:${port}`, pid: child.pid };
 	}
-	if (lacksDatabase(config)) {
-		const { url, pid } = await startDatabase(config, folder);
-		servers["postgres"] = { url, pid };
-	}
-	return servers;
+	if (lacksDatabase(config)) await startDatabase(config, folder);
 }
 
-async function startDatabase(config: Config, folder: DataFolder): Promise<EmbeddedPostgres> {
+async function startDatabase(config: Config, folder: DataFolder): Promise<void> {
+	goOn();
 	const postgres = await startPostgres({
 		folder: join(folder.path, "postgres"),
 		port: config.EMBEDDED_DATABASE_PORT,
@@ -193,15 +211,16 @@ async function startDatabase(config: Config, folder: DataFolder): Promise<Embedd
 	undo.push(() => postgres.stop());
 	postgres.died.catch(async error => {
 		if (stopping) return;
+		stopping = true;
 		await stopAll();
 		die(error);
 	});
-	return postgres;
+	servers["postgres"] = { url: postgres.url, child: postgres };
+	writeClusterFile();
 }
 
-function startNodes(config: Config, env: NodeJS.ProcessEnv, onChange: () => void): NodeEntry[] {
+function startNodes(config: Config, env: NodeJS.ProcessEnv): void {
 	let opsPort = config.OPS_PORT;
-	const nodes: NodeEntry[] = [];
 	for (const unit of UNITS)
 		for (let index = 0; index < (replicas.get(unit) ?? 1); index++) {
 			const nodeId = `${unit}-${index + 1}`;
@@ -219,11 +238,8 @@ function startNodes(config: Config, env: NodeJS.ProcessEnv, onChange: () => void
 				},
 				ipc: true,
 				onLine: line => console.log(line.startsWith(nodeId) ? `  ${line}` : `  ${nodeId}: ${line}`),
-				onRestart(why) {
-					say(`${nodeId} has ended (${why}) and is started again`);
-					// Its process id is another one by then.
-					setTimeout(onChange, 1_500);
-				}
+				onEnd: why => say(`${nodeId} has ended (${why}) and is started again`),
+				onRestart: () => writeClusterFile()
 			});
 			killable.push(child);
 			nodes.push({ ...entry, child });
@@ -235,10 +251,9 @@ function startNodes(config: Config, env: NodeJS.ProcessEnv, onChange: () => void
 		);
 		await Promise.all(nodes.map(({ child }) => child.stop()));
 	});
-	return nodes;
 }
 
-async function untilReady(nodes: readonly NodeEntry[]): Promise<void> {
+async function untilReady(): Promise<void> {
 	const until = Date.now() + READY_WITHIN_MS;
 	for (const { nodeId, opsPort } of nodes) {
 		for (;;) {
@@ -254,7 +269,7 @@ async function untilReady(nodes: readonly NodeEntry[]): Promise<void> {
 	}
 }
 
-try {
+async function start(): Promise<void> {
 	console.log("Valence is starting as a cluster");
 	const config = readConfig();
 	if (config.PORT === 0 || config.OPS_PORT === 0)
@@ -263,62 +278,64 @@ try {
 		);
 	const folder = lockDataFolder(config.DATA_DIR);
 	undo.push(() => folder.unlock());
-	const servers = await startServers(config, folder);
-	const database = servers["postgres"] ? { DATABASE_URL: servers["postgres"].url } : {};
+	const file = join(folder.path, "cluster.json");
+	writeClusterFile = () => writeClusterFileTo(file);
+	undo.push(() => rmSync(file, { force: true }));
+	await startServers(config, folder, file);
+	const database = servers["postgres"]
+		? { DATABASE_URL: servers["postgres"].url, DATABASE_URL_FILE: "" }
+		: {};
 	const env: NodeJS.ProcessEnv = {
 		...process.env,
 		...database,
 		NATS_URL: servers["nats"]!.url,
 		REDIS_URL: servers["redis"]!.url,
-		AUTH_KEYS: config.AUTH_KEYS ?? (await ownSigningKeys(folder))
+		AUTH_KEYS: config.AUTH_KEYS ?? (await ownSigningKeys(folder)),
+		// What stands in files is in the variables by now.
+		NATS_URL_FILE: "",
+		REDIS_URL_FILE: "",
+		AUTH_KEYS_FILE: ""
 	};
 	const progress = progressLine();
 	const withDatabase: Config = { ...config, ...database };
 	for (const group of GROUPS) {
+		goOn();
 		const applied = await migrate(group, databaseUrl(withDatabase, group));
 		if (applied.length > 0) progress(`migrating the database ${group}: ${applied.join(", ")}`);
 	}
+	goOn();
 	if (demoData || config.DEMO_DATA) await loadDemoData(withDatabase, progress);
-
-	const file = join(folder.path, "cluster.json");
-	const nodes: NodeEntry[] = startNodes(config, env, () => writeClusterFile());
-	const urls = nodes.flatMap(({ port }) =>
-		port === undefined ? [] : [`http://127.0.0.1:${port}`]
-	);
-	const writeClusterFile = () => {
-		const content: ClusterFile = {
-			pid: process.pid,
-			urls,
-			servers,
-			nodes: nodes.map(({ nodeId, unit, child, port, opsPort }) => ({
-				nodeId,
-				unit,
-				pid: child.pid,
-				...(port === undefined ? {} : { port }),
-				opsPort
-			}))
-		};
-		// It names the database's password.
-		writeFileSync(`${file}.new`, `${JSON.stringify(content, null, "\t")}\n`, { mode: 0o600 });
-		// At once, for whoever reads it right now.
-		renameSync(`${file}.new`, file);
-	};
-	undo.push(() => rmSync(file, { force: true }));
+	goOn();
+	startNodes(config, env);
 	writeClusterFile();
-	await untilReady(nodes);
-	if (!stopping) {
-		console.log(`\nValence is ready after ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
-		for (const { nodeId, child, port, opsPort } of nodes)
-			say(
-				`${nodeId.padEnd(18)} pid ${String(child.pid).padEnd(8)} ${port === undefined ? "".padEnd(28) : `http://127.0.0.1:${port}`.padEnd(28)} ops ${opsPort}`
-			);
-		for (const [name, { url }] of Object.entries(servers))
-			say(`${name.padEnd(18)} ${url.replace(/:[^:@/]+@/, ":…@")}`);
-		if (demoData || config.DEMO_DATA)
-			say(`log-ins            ${DEMO_LOGINS.join(", ")} with ${config.DEMO_PASSWORD}`);
-		console.log(`\n  All of this stands in ${file}. Ctrl-C stops the cluster.\n`);
-	}
-} catch (error) {
+	await untilReady();
+	goOn();
+	console.log(`\nValence is ready after ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
+	for (const { nodeId, child, port, opsPort } of nodes)
+		say(
+			`${nodeId.padEnd(18)} pid ${String(child.pid).padEnd(8)} ${port === undefined ? "".padEnd(28) : `http://127.0.0.1:${port}`.padEnd(28)} ops ${opsPort}`
+		);
+	for (const [name, { url }] of Object.entries(servers))
+		say(`${name.padEnd(18)} ${url.replace(/:[^:@/]+@/, ":…@")}`);
+	if (demoData || config.DEMO_DATA)
+		say(`log-ins            ${DEMO_LOGINS.join(", ")} with ${config.DEMO_PASSWORD}`);
+	console.log(`\n  All of this stands in ${file}. Ctrl-C stops the cluster.\n`);
+}
+
+const starting = start();
+onShutdown({
+	async stop() {
+		stopping = true;
+		await starting.catch(() => {});
+		await stopAll();
+	},
+	abandon: () => killable.forEach(child => child.kill()),
+	timeoutMs: 60_000,
+	say
+});
+await starting.catch(async (error: unknown) => {
+	// Where we were told to stop, the handler above ends the process.
+	if (stopping) return;
 	await stopAll().catch(() => {});
 	die(error);
-}
+});

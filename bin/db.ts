@@ -19,6 +19,7 @@ import {
 	migrationStatus,
 	rollback
 } from "../lib/migrations.ts";
+import { onShutdown } from "../lib/shutdown.ts";
 import { StartupError } from "../lib/startup-error.ts";
 import { loadDemoData } from "./demo-data.ts";
 import { die, progressLine } from "./console.ts";
@@ -37,6 +38,11 @@ async function withDatabases(work: (config: Config) => Promise<void>): Promise<v
 			folder: join(folder.path, "postgres"),
 			port: config.EMBEDDED_DATABASE_PORT,
 			progress: progressLine()
+		});
+		onShutdown({
+			stop: () => postgres.stop(),
+			abandon: () => postgres.kill(),
+			timeoutMs: 30_000
 		});
 		try {
 			await work({ ...config, DATABASE_URL: postgres.url });

@@ -12,6 +12,7 @@ import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.t
 import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
 import { startOps } from "../lib/ops.ts";
+import { fullDisk, isDiskFull, StartupError } from "../lib/startup-error.ts";
 import { loadDemoData } from "./demo-data.ts";
 
 export interface OneProcess {
@@ -24,14 +25,20 @@ export interface OneProcess {
 	readonly postgres: EmbeddedPostgres | undefined;
 	/** Stops everything in order. */
 	stop(): Promise<void>;
-	/** Ends the database at once. */
-	abandon(): void;
+}
+
+export interface StartOptions {
+	readonly progress: (step: string) => void;
+	/** Ends the start at its next step; what was started by then is stopped. */
+	readonly signal: AbortSignal;
+	/** Told of the database as soon as it runs, for whoever has to end it at once. */
+	readonly onDatabase: (postgres: EmbeddedPostgres) => void;
 }
 
 /** Starts everything. Throws a StartupError, ConfigError or NewerSchemaError with a message for a person. */
 export async function startOneProcess(
 	env: NodeJS.ProcessEnv,
-	progress: (step: string) => void
+	{ progress, signal, onDatabase }: StartOptions
 ): Promise<OneProcess> {
 	const given = readConfig(env);
 	// The last thing started is the first to be stopped.
@@ -49,18 +56,24 @@ export async function startOneProcess(
 					progress
 				})
 			: undefined;
-		if (postgres) undo.push(() => postgres.stop());
+		if (postgres) {
+			undo.push(() => postgres.stop());
+			onDatabase(postgres);
+		}
 		const config = Object.freeze({
 			...given,
 			...(postgres ? { DATABASE_URL: postgres.url } : {}),
 			AUTH_KEYS: given.AUTH_KEYS ?? (await ownSigningKeys(folder))
 		});
 		for (const group of GROUPS) {
+			signal.throwIfAborted();
 			const applied = await migrate(group, databaseUrl(config, group));
 			if (applied.length > 0) progress(`migrating the database ${group}: ${applied.join(", ")}`);
 		}
 		const demoData = config.DEMO_DATA ?? postgres !== undefined;
+		signal.throwIfAborted();
 		if (demoData) await loadDemoData(config, progress);
+		signal.throwIfAborted();
 		const node = await startNode(config, { units: UNITS });
 		undo.push(() => node.stop());
 		const ops = await startOps(config, () => node.readiness());
@@ -73,12 +86,11 @@ export async function startOneProcess(
 			opsUrl: `http://${hostName(config.HOST)}:${ops.port}`,
 			demoData,
 			postgres,
-			stop,
-			abandon: () => postgres?.kill()
+			stop
 		};
 	} catch (error) {
 		await stop();
-		throw error;
+		throw isDiskFull(error) ? new StartupError(fullDisk(given.DATA_DIR)) : error;
 	}
 }
 

@@ -1,17 +1,20 @@
 /** Child processes of a cluster on one machine: found, started, kept alive, ended. */
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isAlive } from "../lib/data-folder.ts";
+import { commandOf, isAlive } from "../lib/pid.ts";
 import { StartupError } from "../lib/startup-error.ts";
 
 /** Where distributions put servers although a user's PATH may leave it out. */
 const MORE_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 
 /** The path of a server's binary. Throws a StartupError with the command that installs it. */
-export function findBinary(name: string, urlVariable: string): string {
-	const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...MORE_FOLDERS];
+export function findBinary(
+	name: string,
+	urlVariable: string,
+	folders: readonly string[] = [...(process.env["PATH"] ?? "").split(delimiter), ...MORE_FOLDERS]
+): string {
 	const file = folders.map(folder => join(folder, name)).find(candidate => existsSync(candidate));
 	if (file) return file;
 	throw new StartupError(
@@ -29,7 +32,9 @@ export interface ChildOptions {
 	/** Where it is one of our nodes: it ends itself when we are gone. */
 	readonly ipc?: boolean;
 	/** Called when it ends although nobody asked it to; it is started again a second later. */
-	readonly onRestart?: (why: string) => void;
+	readonly onEnd: (why: string) => void;
+	/** Called when it has been started again, under another process id. */
+	readonly onRestart: () => void;
 }
 
 const RESTART_MS = 1_000;
@@ -84,9 +89,11 @@ export class Child {
 	}
 
 	async #restart(why: string): Promise<void> {
-		this.#options.onRestart?.(why);
+		this.#options.onEnd(why);
 		await sleep(RESTART_MS);
-		if (!this.#stopping) this.#start();
+		if (this.#stopping) return;
+		this.#start();
+		this.#options.onRestart();
 	}
 }
 
@@ -109,12 +116,4 @@ export async function endLeftover(pid: number, mark: string): Promise<void> {
 	process.kill(pid, "SIGTERM");
 	for (let waited = 0; waited < 5_000 && isAlive(pid); waited += 50) await sleep(50);
 	if (isAlive(pid)) process.kill(pid, "SIGKILL");
-}
-
-function commandOf(pid: number): string {
-	try {
-		return execFileSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" });
-	} catch {
-		return "";
-	}
 }

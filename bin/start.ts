@@ -1,30 +1,40 @@
 /** `npm start`: the whole system in one process. */
+import type { EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { onShutdown } from "../lib/shutdown.ts";
 import { DEMO_LOGINS } from "./demo-data.ts";
 import { die, progressLine } from "./console.ts";
-import { startOneProcess, type OneProcess } from "./one-process.ts";
+import { startOneProcess } from "./one-process.ts";
 
 const began = performance.now();
 const say = (text: string) => console.log(`  ${text}`);
-let system: OneProcess | undefined;
-let stopping = false;
+const interrupt = new AbortController();
+let database: EmbeddedPostgres | undefined;
+
+console.log("Valence is starting");
+const starting = startOneProcess(process.env, {
+	progress: progressLine(),
+	signal: interrupt.signal,
+	onDatabase: postgres => {
+		database = postgres;
+	}
+});
 
 onShutdown({
-	stop: async () => {
-		stopping = true;
+	async stop() {
+		interrupt.abort();
+		const system = await starting.catch(() => undefined);
 		await system?.stop();
 	},
-	abandon: () => system?.abandon(),
+	abandon: () => database?.kill(),
 	timeoutMs: 30_000,
 	say
 });
 
-console.log("Valence is starting");
-try {
-	system = await startOneProcess(process.env, progressLine());
-} catch (error) {
-	die(error);
-}
+const system = await starting.catch((error: unknown) => {
+	// Where we were told to stop, the handler above ends the process.
+	if (!interrupt.signal.aborted) die(error);
+	return new Promise<never>(() => {});
+});
 const { url, opsUrl, config, demoData, postgres } = system;
 console.log(
 	[
@@ -49,7 +59,7 @@ console.log(
 	].join("\n")
 );
 postgres?.died.catch(async error => {
-	if (stopping) return;
-	await Promise.race([system!.stop(), new Promise(resolve => setTimeout(resolve, 5_000))]);
+	if (interrupt.signal.aborted) return;
+	await Promise.race([system.stop(), new Promise(resolve => setTimeout(resolve, 5_000))]);
 	die(error);
 });

@@ -5,10 +5,12 @@ import type { Config } from "./config.ts";
 type Key = string | string[];
 interface RedisCacherMethods {
 	logger: { warn(message: string): void };
+	client: { disconnect(): void };
 	get(key: string): Promise<unknown>;
 	set(key: string, data: unknown, ttl?: number): Promise<unknown>;
 	del(key: Key): Promise<unknown>;
 	clean(match?: Key): Promise<unknown>;
+	close(): Promise<unknown>;
 }
 const Redis = Cachers.Redis as unknown as new (options: object) => RedisCacherMethods;
 
@@ -20,6 +22,7 @@ const Redis = Cachers.Redis as unknown as new (options: object) => RedisCacherMe
 export class ForgivingRedisCacher extends Redis {
 	/** Operations that Redis did not carry out, since the start. */
 	failures = 0;
+	#isDown = false;
 
 	override get(key: string): Promise<unknown> {
 		return this.#forgive(super.get(key), null);
@@ -34,11 +37,20 @@ export class ForgivingRedisCacher extends Redis {
 		return this.#forgive(super.clean(match), undefined);
 	}
 
+	override async close(): Promise<void> {
+		await this.#forgive(super.close(), undefined);
+		this.client.disconnect();
+	}
+
 	async #forgive(work: Promise<unknown>, otherwise: unknown): Promise<unknown> {
 		try {
-			return await work;
+			const answer = await work;
+			this.#isDown = false;
+			return answer;
 		} catch (error) {
-			if (this.failures++ === 0) this.logger.warn(`The cache does not answer: ${String(error)}`);
+			this.failures++;
+			if (!this.#isDown) this.logger.warn(`The cache does not answer: ${String(error)}`);
+			this.#isDown = true;
 			return otherwise;
 		}
 	}
@@ -61,7 +73,8 @@ function redisOptions(url: string): object {
 		...(password ? { password: decodeURIComponent(password) } : {}),
 		...(protocol === "rediss:" ? { tls: {} } : {}),
 		db: Number(pathname.slice(1) || 0),
-		// A slow cache is worse than none.
+		// A slow cache is worse than none, and so is waiting for one that is away.
+		enableOfflineQueue: false,
 		maxRetriesPerRequest: 1,
 		commandTimeout: 300,
 		connectTimeout: 2_000

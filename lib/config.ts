@@ -4,7 +4,7 @@
  * which its runner would read as overrides.
  */
 import { readFileSync } from "node:fs";
-import { Type, type Static, type TSchema } from "typebox";
+import { Type, type Static } from "typebox";
 import { createAjv, fieldErrors } from "./validator.ts";
 
 export const GROUPS = ["users", "catalog", "orders", "notifications"] as const;
@@ -24,6 +24,10 @@ const Port = (description: string, fallback?: number) =>
 	});
 const Url = (protocols: string, description: string) =>
 	Type.Optional(Type.String({ pattern: `^(?:${protocols})://\\S+$`, description }));
+const Urls = (protocols: string, description: string) => {
+	const one = `(?:${protocols})://[^\\s,]+`;
+	return Type.Optional(Type.String({ pattern: `^${one}(?:,${one})*$`, description }));
+};
 const Positive = (description: string, fallback: number) =>
 	Type.Integer({ minimum: 1, description, default: fallback });
 
@@ -72,7 +76,7 @@ export const Environment = Type.Object({
 	),
 	DATABASE_POOL_SIZE: Positive("Connections per group and process at most", 10),
 	EMBEDDED_DATABASE_PORT: Port("Port of the embedded PostgreSQL. 0 takes a free one", 0),
-	NATS_URL: Url(
+	NATS_URL: Urls(
 		"nats|tls",
 		"NATS server with JetStream, several separated by commas. Setting it makes this node part of a cluster"
 	),
@@ -202,7 +206,9 @@ export function readConfig(
 			continue;
 		}
 		try {
-			values[name] = readFileSync(file, "utf8").trim();
+			const text = readFileSync(file, "utf8").trim();
+			if (text === "") mistakes.push(`${name}_FILE: the file is empty.`);
+			else values[name] = text;
 		} catch (error) {
 			mistakes.push(`${name}_FILE: cannot be read (${(error as NodeJS.ErrnoException).code}).`);
 		}
@@ -231,9 +237,18 @@ function missingInCluster(config: Config, units: readonly Unit[]): string[] {
 	];
 }
 
-const describe = (name: string): string =>
-	(Environment.properties as Record<string, TSchema & { description?: string }>)[name]
-		?.description ?? "";
+interface Variable {
+	readonly description: string;
+	readonly enum?: readonly string[];
+	readonly default?: string | number;
+}
+const variables = Environment.properties as unknown as Record<string, Variable>;
+
+/** What a variable is for, and its choices where there are some. */
+function describe(name: string): string {
+	const { description, enum: choices } = variables[name]!;
+	return `${description}.${choices ? ` One of ${choices.join(", ")}.` : ""}`;
+}
 
 const urlVariable = (group: Group) =>
 	`${group.toUpperCase() as Uppercase<Group>}_DATABASE_URL` as const;
@@ -259,14 +274,11 @@ export const isCluster = (config: Config): boolean => config.NATS_URL !== undefi
 
 /** The text of `.env.example`. */
 export function envExample(): string {
-	const lines = Object.entries(
-		Environment.properties as Record<string, TSchema & Record<string, any>>
-	).map(([name, { description, default: fallback, enum: choices }]) => {
-		const alternatives = choices ? ` One of ${(choices as string[]).join(", ")}.` : "";
+	const lines = Object.entries(variables).map(([name, { default: fallback }]) => {
 		const file = (SECRETS as readonly string[]).includes(name)
 			? ` ${name}_FILE may name a file with it.`
 			: "";
-		return `# ${description}.${alternatives}${file}\n#${name}=${fallback ?? ""}\n`;
+		return `# ${describe(name)}${file}\n#${name}=${fallback ?? ""}\n`;
 	});
 	return `# Configuration of Valence. Generated from lib/config.ts by \`npm run generate\`; do not edit.\n# Every variable is optional in one process.\n\n${lines.join("\n")}`;
 }

@@ -1,8 +1,17 @@
 /** The folder where one instance keeps what has to outlive it: its lock, its secrets. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+	mkdirSync,
+	readFileSync,
+	readlinkSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync
+} from "node:fs";
 import { join, resolve } from "node:path";
+import { isAlive, startTime } from "./pid.ts";
 import { createSigningKeys } from "./signing-keys.ts";
-import { StartupError } from "./startup-error.ts";
+import { fullDisk, StartupError } from "./startup-error.ts";
 
 export interface DataFolder {
 	readonly path: string;
@@ -32,8 +41,14 @@ export function lockDataFolder(name: string): DataFolder {
 				if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw explain(error, path);
 			}
 			const value = await make();
-			mkdirSync(join(path, "secrets"), { recursive: true, mode: 0o700 });
-			writeFileSync(file, value, { mode: 0o600, flag: "wx" });
+			try {
+				mkdirSync(join(path, "secrets"), { recursive: true, mode: 0o700 });
+				// Half a secret must never stand under its name.
+				writeFileSync(`${file}.new`, value, { mode: 0o600 });
+				renameSync(`${file}.new`, file);
+			} catch (error) {
+				throw explain(error, path);
+			}
 			return value;
 		},
 		unlock: () => rmSync(lock, { force: true })
@@ -45,39 +60,41 @@ export const ownSigningKeys = (folder: DataFolder): Promise<string> =>
 	folder.secret("auth-keys.json", createSigningKeys);
 
 function takeLock(lock: string, path: string): void {
-	const mine = `${process.pid} ${startTime(process.pid)}`;
 	for (;;) {
 		try {
-			writeFileSync(lock, mine, { flag: "wx", mode: 0o600 });
+			// A link, since it is made together with what it says: nobody reads half a lock.
+			symlinkSync(`${process.pid} ${startTime(process.pid)}`, lock);
 			return;
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
 		}
-		const [pid = "0", started = ""] = readFileSync(lock, "utf8").split(" ");
+		const holder = readHolder(lock);
+		const [pid = "0", started = ""] = holder.split(" ");
 		// The number may belong to another process by now; its start time tells.
 		if (isAlive(Number(pid)) && startTime(Number(pid)) === started)
 			throw new StartupError(
 				`The data folder ${path} is in use by another instance (process ${pid}). Stop that one, or set DATA_DIR to another folder.`
 			);
-		rmSync(lock, { force: true });
+		removeStale(lock, holder);
 	}
 }
 
-export const isAlive = (pid: number): boolean => {
-	if (pid <= 0) return false;
+/** Removes the lock unless another instance was quicker and it is that one's by now. */
+function removeStale(lock: string, holder: string): void {
+	const aside = `${lock}.${process.pid}`;
 	try {
-		process.kill(pid, 0);
-		return true;
+		renameSync(lock, aside);
 	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "EPERM";
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+		throw error;
 	}
-};
+	if (readHolder(aside) === holder) rmSync(aside);
+	else renameSync(aside, lock);
+}
 
-/** When the process began, as Linux counts it; empty where that cannot be told. */
-function startTime(pid: number): string {
+function readHolder(lock: string): string {
 	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-		return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+		return readlinkSync(lock);
 	} catch {
 		return "";
 	}
@@ -85,10 +102,7 @@ function startTime(pid: number): string {
 
 function explain(error: unknown, path: string): unknown {
 	const { code } = error as NodeJS.ErrnoException;
-	if (code === "ENOSPC")
-		return new StartupError(
-			`The disk that holds ${path} is full. Free some space, or set DATA_DIR to a folder on another disk.`
-		);
+	if (code === "ENOSPC") return new StartupError(fullDisk(path));
 	if (["EACCES", "EROFS", "ENOTDIR"].includes(code ?? ""))
 		return new StartupError(
 			`The data folder ${path} cannot be written to. Set DATA_DIR to one that can.`

@@ -20,8 +20,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
-import { isAlive } from "./data-folder.ts";
-import { StartupError } from "./startup-error.ts";
+import { commandOf, isAlive } from "./pid.ts";
+import { fullDisk, StartupError } from "./startup-error.ts";
 
 export interface EmbeddedPostgres {
 	/** URL of the server, without a database. */
@@ -279,6 +279,12 @@ async function stopOrphan(
 ): Promise<void> {
 	const pid = serverPid(data);
 	if (pid === undefined || !isAlive(pid)) return;
+	if (!commandOf(pid).includes(data)) {
+		// Some other process has the number by now, as in a container that was started again; both
+		// pg_ctl and the server would take it for ours.
+		rmSync(join(data, "postmaster.pid"));
+		return;
+	}
 	progress("stopping the database server that an earlier run left behind");
 	const [file, args] = command("pg_ctl", ["stop", "-D", data, "-m", "fast", "-w", "-t", "30"]);
 	await run(file, args, options).catch(() => {});
@@ -342,8 +348,6 @@ const refuseBusyPort = (port: number): Promise<void> =>
 	});
 
 const mentionsFullDisk = (text: string): boolean => /No space left on device/.test(text);
-const fullDisk = (folder: string): string =>
-	`The disk that holds ${folder} is full. Free some space, or set DATA_DIR to a folder on another disk.`;
 
 function explain(logFile: string, otherwise: string): string {
 	const tail = readFileSync(logFile, "utf8").slice(-4_000);

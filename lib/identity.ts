@@ -63,21 +63,16 @@ export const accessMiddleware = {
 			throw new Error(
 				`Action '${name}' has no 'access'. Declare it in the contract: public, user, staff, admin or internal.`
 			);
-		return (ctx: { meta: Meta }) => {
+		return async (ctx: { meta: Meta }) => {
 			authorize(access, ctx.meta.user);
 			return next(ctx);
 		};
 	},
-	// A callee's meta is merged into the caller's: without this, any service could change who is calling.
-	call(next: (...args: any[]) => Promise<unknown>) {
-		return function (this: unknown, action: string, params: unknown, options: any = {}) {
-			const meta: Meta | undefined = options.parentCtx?.meta;
-			if (!meta) return next.call(this, action, params, options);
-			const { user, client } = meta;
-			return next.call(this, action, params, options).finally(() => {
-				meta.user = user;
-				meta.client = client;
-			});
+	// Moleculer finds the callee's context on the promise and merges its meta into the caller's, so
+	// that any service could change who is calling. A promise of our own does not carry it.
+	call(next: (...args: unknown[]) => Promise<unknown>) {
+		return async function (this: unknown, ...args: unknown[]) {
+			return next.apply(this, args);
 		};
 	}
 } as unknown as Middleware;

@@ -174,7 +174,8 @@ async function withMigrator<T>(
 				await client.query(record, [name]);
 				await client.query("COMMIT");
 			} catch (error) {
-				await client.query("ROLLBACK");
+				// Where the connection is gone, so is the transaction; the first error tells more.
+				await client.query("ROLLBACK").catch(() => {});
 				throw error;
 			}
 		};

@@ -37,7 +37,10 @@ export class ValenceTransporter extends Nats {
 
 	override async connect(): Promise<void> {
 		await super.connect();
-		this.#isUp = watchConnection(this.client!);
+		this.#isUp = watchConnection(this.client!, {
+			// The others may have missed us meanwhile and dropped us.
+			onUp: () => void this.broker.registry.discoverer.sendLocalNodeInfo()
+		});
 		this.client!.subscribe(`${this.#inbox}.*`, {
 			callback: (_, message) => this.#onReply(message)
 		});
@@ -47,7 +50,10 @@ export class ValenceTransporter extends Nats {
 
 	override async disconnect(): Promise<void> {
 		clearInterval(this.#probe);
-		await super.disconnect();
+		if (this.isUp()) return super.disconnect();
+		// Without NATS there is nobody to say goodbye to, and flushing would wait for ever.
+		await this.client?.close();
+		this.client = null;
 	}
 
 	override send(topic: string, data: Buffer, meta: { packet: Packet }): Promise<void> {

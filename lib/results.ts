@@ -1,7 +1,8 @@
 import { Errors } from "moleculer";
 import { createAjv, fieldErrors } from "./validator.ts";
 
-const ajv = createAjv();
+// An answer is judged as it is: nothing is filled in that production would lack.
+const ajv = createAjv({ defaults: false });
 
 /**
  * Checks what actions answer against their contract, outside production: a wrong answer is a

@@ -11,11 +11,14 @@ export interface FieldError {
 
 const addFormats = ajvFormats as unknown as (ajv: Ajv, formats: string[]) => Ajv;
 
-/** An Ajv that speaks the formats the contracts use. `coerce` turns strings of a URL into numbers and booleans. */
-export function createAjv({ coerce = false } = {}): Ajv {
+/**
+ * An Ajv that speaks the formats the contracts use. `coerce` turns strings of a URL into numbers
+ * and booleans; `defaults` fills in what is left out.
+ */
+export function createAjv({ coerce = false, defaults = true } = {}): Ajv {
 	const ajv = new Ajv({
 		allErrors: true,
-		useDefaults: true,
+		useDefaults: defaults,
 		coerceTypes: coerce,
 		strict: true,
 		allowUnionTypes: true
@@ -28,8 +31,7 @@ export function createAjv({ coerce = false } = {}): Ajv {
 /** Says which fields are wrong and how, and never what they contain. */
 export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): FieldError[] =>
 	(errors ?? [])
-		// A union reports each branch and then itself; the last says it all.
-		.filter(({ keyword }) => keyword !== "if")
+		.filter(error => !saysLittle(error))
 		.map(({ instancePath, keyword, params, message }) => {
 			const missing = keyword === "required" ? (params["missingProperty"] as string) : undefined;
 			const unknown =
@@ -42,6 +44,10 @@ export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): 
 				message: missing ? "is required" : unknown ? "is not known" : (message ?? "is not valid")
 			};
 		});
+
+/** A union reports each of its branches and then itself; that it might have been null is no help either. */
+const saysLittle = ({ keyword, params, schemaPath }: ErrorObject): boolean =>
+	keyword === "anyOf" || (params["type"] === "null" && schemaPath.includes("/anyOf/"));
 
 /** Lets the broker check JSON Schema (what contracts are made of) instead of fastest-validator rules. */
 export class JsonSchemaValidator extends Validators.Base {

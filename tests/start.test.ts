@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { isAlive } from "../lib/data-folder.ts";
+import { isAlive } from "../lib/pid.ts";
 import { Api } from "./support/api.ts";
 import {
 	eventually,

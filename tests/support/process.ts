@@ -86,7 +86,7 @@ export async function startCluster(
  * The first of so many neighbouring ports that nobody listens on, below those that systems give to
  * outgoing connections: one of these might take a node's port while the node starts again.
  */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
 	for (;;) {
 		const first = 10_000 + Math.floor(Math.random() * 20_000);
 		const ports = Array.from({ length: count }, (_, index) => first + index);

@@ -1,0 +1,398 @@
+/** What both streams promise, as one suite that each of them passes; then what only JetStream has to. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "nats";
+import { envelope } from "../../tests/support/publisher.ts";
+import { TestServer } from "../../tests/support/servers.ts";
+import { until } from "../../tests/support/until.ts";
+import { readConfig } from "../config.ts";
+import { NatsUnreachableError } from "../nats.ts";
+import type { Envelope } from "./envelope.ts";
+import { JetStream, STREAM } from "./jetstream.ts";
+import { LocalStream } from "./local-stream.ts";
+import { DONE, type EventStream, type Verdict } from "./stream.ts";
+
+let nats: TestServer;
+const open: EventStream[] = [];
+const openJetStream = async (options?: { ackWaitMs: number }): Promise<JetStream> => {
+	const stream = await JetStream.connect(readConfig({ NATS_URL: nats.url }), options);
+	open.push(stream);
+	return stream;
+};
+const openLocalStream = (): LocalStream => {
+	const stream = new LocalStream();
+	open.push(stream);
+	return stream;
+};
+
+beforeAll(async () => {
+	nats = await TestServer.nats();
+});
+afterEach(async () => {
+	for (const stream of open.splice(0)) await stream.close();
+});
+afterAll(() => nats.stop());
+
+const newName = () => `c-${randomUUID()}`;
+const newEvent = (aggregateId: string = randomUUID(), version = 1): Envelope =>
+	envelope("inventory.committed.v1", aggregateId, version, { orderId: aggregateId });
+
+/** Keeps what it is given, and answers with what `verdict` says. */
+class Recorder {
+	readonly seen: { id: string; deliveries: number; at: number; version: number }[] = [];
+	readonly #verdict: (event: Envelope, deliveries: number) => Verdict | Promise<Verdict>;
+	/** One stream is shared by many tests: only these events count. */
+	readonly #ids: ReadonlySet<string>;
+
+	constructor(
+		events: readonly Envelope[],
+		verdict: (event: Envelope, deliveries: number) => Verdict | Promise<Verdict> = () => DONE
+	) {
+		this.#ids = new Set(events.map(({ id }) => id));
+		this.#verdict = verdict;
+	}
+
+	readonly consume = async (event: Envelope, deliveries: number): Promise<Verdict> => {
+		if (!this.#ids.has(event.id)) return DONE;
+		this.seen.push({
+			id: event.id,
+			deliveries,
+			at: performance.now(),
+			version: event.aggregateversion
+		});
+		return this.#verdict(event, deliveries);
+	};
+
+	has(count: number): Promise<unknown> {
+		return until(() => this.seen.length >= count, `${count} deliveries, not ${this.seen.length}`);
+	}
+}
+
+describe.each<[string, () => Promise<EventStream>]>([
+	["local", () => Promise.resolve(openLocalStream())],
+	["jetstream", () => openJetStream()]
+])("the %s stream", (kind, openStream) => {
+	let stream: EventStream;
+	beforeEach(async () => {
+		stream = await openStream();
+	});
+
+	it("says what it is, and that it is up", () => {
+		expect(stream.kind).toBe(kind);
+		expect(stream.isUp()).toBe(true);
+	});
+
+	it("gives each event to every consumer of its topic, whole, and to no other", async () => {
+		const event = newEvent();
+		const [first, second, other] = [new Recorder([event]), new Recorder([event]), jest.fn()];
+		await stream.subscribe(newName(), ["inventory", "order"], first.consume);
+		await stream.subscribe(newName(), ["inventory"], second.consume);
+		await stream.subscribe(newName(), ["payment"], other);
+		const received = new Promise<Envelope>(done => {
+			void stream.subscribe(newName(), ["inventory"], async given => {
+				if (given.id === event.id) done(given);
+				return DONE;
+			});
+		});
+		await stream.publish(event);
+		await Promise.all([first.has(1), second.has(1)]);
+		expect(await received).toEqual(event);
+		expect(first.seen).toEqual([expect.objectContaining({ id: event.id, deliveries: 1 })]);
+		expect(other).not.toHaveBeenCalled();
+	});
+
+	it("answers where the event came to rest", async () => {
+		const [first, second] = [await stream.publish(newEvent()), await stream.publish(newEvent())];
+		expect(second).toEqual({
+			sequence: first.sequence + 1,
+			epoch: first.epoch,
+			duplicate: false
+		});
+		expect(first.epoch).not.toBe("");
+	});
+
+	it("delivers again, no sooner than it was told and counting, until it is done", async () => {
+		const event = newEvent();
+		const consumer = new Recorder([event], (_, deliveries) =>
+			deliveries < 3 ? { done: false, delayMs: 150 } : DONE
+		);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await stream.publish(event);
+		await consumer.has(3);
+		expect(consumer.seen.map(({ deliveries }) => deliveries)).toEqual([1, 2, 3]);
+		for (const index of [1, 2])
+			expect(consumer.seen[index]!.at - consumer.seen[index - 1]!.at).toBeGreaterThan(140);
+		// Done is done: what is published now comes, and the old one does not come again.
+		await sleep(300);
+		expect(consumer.seen).toHaveLength(3);
+	});
+
+	it("hands out the events of an aggregate in the order in which they were published", async () => {
+		const id = randomUUID();
+		const events = Array.from({ length: 40 }, (_, index) => newEvent(id, index + 1));
+		const consumer = new Recorder(events);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		for (const event of events) await stream.publish(event);
+		await consumer.has(40);
+		expect(consumer.seen.map(({ version }) => version)).toEqual(
+			events.map(({ aggregateversion }) => aggregateversion)
+		);
+	});
+
+	it("does not let one consumer's trouble hold up another", async () => {
+		const event = newEvent();
+		const troubled = new Recorder([event], () => ({ done: false, delayMs: 50 }));
+		const well = new Recorder([event]);
+		const troubledName = newName();
+		await stream.subscribe(troubledName, ["inventory"], troubled.consume);
+		await stream.subscribe(newName(), ["inventory"], well.consume);
+		const publishing = stream.publish(event).catch(() => {});
+		await well.has(1);
+		await troubled.has(3);
+		expect(well.seen).toHaveLength(1);
+		await stream.unsubscribe(troubledName);
+		await publishing;
+	});
+
+	it("waits, when a consumer leaves, for what it has in its hands", async () => {
+		const event = newEvent();
+		let finish = (_: Verdict) => {};
+		const consumer = new Recorder(
+			[event],
+			() =>
+				new Promise(done => {
+					finish = done;
+				})
+		);
+		const name = newName();
+		await stream.subscribe(name, ["inventory"], consumer.consume);
+		const publishing = stream.publish(event).catch(() => {});
+		await consumer.has(1);
+		let left = false;
+		const leaving = stream.unsubscribe(name).then(() => {
+			left = true;
+		});
+		await sleep(100);
+		expect(left).toBe(false);
+		finish(DONE);
+		await leaving;
+		await publishing;
+		expect(left).toBe(true);
+	});
+
+	it("gives a consumer that left nothing any more, and does not know one that was never there", async () => {
+		const event = newEvent();
+		const [consumer, other] = [new Recorder([event]), new Recorder([event])];
+		const name = newName();
+		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await stream.unsubscribe(name);
+		await stream.unsubscribe(newName());
+		await stream.subscribe(newName(), ["inventory"], other.consume);
+		await stream.publish(event).catch(() => {});
+		await other.has(kind === "jetstream" ? 1 : 0);
+		expect(consumer.seen).toEqual([]);
+	});
+
+	it("refuses a second consumer of the same name in one process", async () => {
+		const name = newName();
+		await stream.subscribe(name, ["inventory"], async () => DONE);
+		await expect(stream.subscribe(name, ["order"], async () => DONE)).rejects.toThrow(
+			`'${name}' is subscribed twice`
+		);
+	});
+
+	it("closes, also while a consumer is working", async () => {
+		const event = newEvent();
+		const consumer = new Recorder([event], () => sleep(100, DONE));
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		const publishing = stream.publish(event).catch(() => {});
+		await consumer.has(1);
+		await stream.close();
+		await publishing;
+		expect(consumer.seen).toHaveLength(1);
+	});
+});
+
+describe("the jetstream stream", () => {
+	it("goes on where a consumer stopped, in another process too", async () => {
+		const [before, meanwhile] = [newEvent(), newEvent()];
+		const name = newName();
+		const first = await openJetStream();
+		const recorder = new Recorder([before, meanwhile]);
+		await first.subscribe(name, ["inventory"], recorder.consume);
+		await first.publish(before);
+		await recorder.has(1);
+		await first.unsubscribe(name);
+		await first.publish(meanwhile);
+		const again = new Recorder([before, meanwhile]);
+		const second = await openJetStream();
+		await second.subscribe(name, ["inventory"], again.consume);
+		await again.has(1);
+		expect(again.seen.map(({ id }) => id)).toEqual([meanwhile.id]);
+		expect(recorder.seen).toHaveLength(1);
+	});
+
+	it("shares a consumer's events among its processes", async () => {
+		const events = Array.from({ length: 60 }, () => newEvent());
+		const name = newName();
+		const [one, two] = [new Recorder(events), new Recorder(events)];
+		const [first, second] = [await openJetStream(), await openJetStream()];
+		await first.subscribe(name, ["inventory"], one.consume);
+		await second.subscribe(name, ["inventory"], two.consume);
+		await Promise.all(events.map(event => first.publish(event)));
+		await until(() => one.seen.length + two.seen.length >= 60, "all are delivered");
+		const ids = [...one.seen, ...two.seen].map(({ id }) => id);
+		expect(ids.toSorted()).toEqual(events.map(({ id }) => id).toSorted());
+	});
+
+	it("keeps what was published before a consumer existed", async () => {
+		const event = newEvent();
+		const stream = await openJetStream();
+		await stream.publish(event);
+		const consumer = new Recorder([event]);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await consumer.has(1);
+		expect(consumer.seen[0]!.deliveries).toBe(1);
+	});
+
+	it("knows an event that it has already", async () => {
+		const event = newEvent();
+		const stream = await openJetStream();
+		const first = await stream.publish(event);
+		expect(await stream.publish(event)).toEqual({ ...first, duplicate: true });
+	});
+
+	it("passes over what is no event of ours", async () => {
+		const event = newEvent();
+		const stream = await openJetStream();
+		const stranger = await connect({ servers: nats.url });
+		for (const data of ["not json", "null", '{"id":1}', Buffer.from([0xff, 0xfe])])
+			await stranger.jetstream().publish("events.inventory.committed.v1", data);
+		await stranger.close();
+		const consumer = new Recorder([event]);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await stream.publish(event);
+		await consumer.has(1);
+		expect(consumer.seen[0]!.id).toBe(event.id);
+	});
+
+	it("leaves an event to a consumer that takes longer than the server waits", async () => {
+		const event = newEvent();
+		const stream = await openJetStream({ ackWaitMs: 600 });
+		const consumer = new Recorder([event], () => sleep(2_000, DONE));
+		const name = newName();
+		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await stream.publish(event);
+		await consumer.has(1);
+		// All that time another process of the consumer would be there to take it.
+		const second = await openJetStream({ ackWaitMs: 600 });
+		const other = new Recorder([event]);
+		await second.subscribe(name, ["inventory"], other.consume);
+		await stream.unsubscribe(name);
+		expect(consumer.seen).toHaveLength(1);
+		expect(other.seen).toEqual([]);
+	});
+
+	it("hands what a process had in its hands when it died to another", async () => {
+		const event = newEvent();
+		const name = newName();
+		const stream = await openJetStream({ ackWaitMs: 600 });
+		const consumer = new Recorder([event]);
+		await stream.subscribe(name, ["inventory"], () => sleep(0, DONE));
+		await stream.unsubscribe(name);
+		await stream.publish(event);
+		const dying = await connect({ servers: nats.url });
+		const taken = await dying.jetstream().consumers.get(STREAM, `${name}__inventory`);
+		expect((await taken.next())!.json()).toMatchObject({ id: event.id });
+		await dying.close();
+		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await consumer.has(1);
+		expect(consumer.seen[0]!.deliveries).toBe(2);
+	});
+
+	it("can be left at once, before the first pull", async () => {
+		const stream = await openJetStream();
+		for (let turn = 0; turn < 20; turn++) {
+			const name = newName();
+			await stream.subscribe(name, ["inventory"], async () => DONE);
+			await stream.unsubscribe(name);
+		}
+		expect(stream.isUp()).toBe(true);
+	});
+});
+
+describe("the jetstream stream, when NATS", () => {
+	const publishUntilTaken = async (stream: EventStream, event: Envelope) => {
+		const receipt = await until(
+			() => stream.publish(event).catch(() => undefined),
+			"the stream takes the event"
+		);
+		return receipt;
+	};
+
+	it("is away, says so, refuses events, and takes them when it is back", async () => {
+		const stream = await openJetStream();
+		const [before, meanwhile, after] = [newEvent(), newEvent(), newEvent()];
+		const consumer = new Recorder([before, meanwhile, after]);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		const { epoch, sequence } = await stream.publish(before);
+		await consumer.has(1);
+		await nats.kill();
+		await until(() => !stream.isUp(), "it notices");
+		await expect(stream.publish(meanwhile)).rejects.toThrow();
+		await nats.start();
+		await until(() => stream.isUp(), "it is back");
+		const receipt = await publishUntilTaken(stream, after);
+		expect(receipt.epoch).toBe(epoch);
+		expect(receipt.sequence).toBeGreaterThan(sequence);
+		await until(() => consumer.seen.some(({ id }) => id === after.id), "it is delivered");
+		expect(consumer.seen.filter(({ id }) => id === before.id)).toHaveLength(1);
+	});
+
+	it("comes back without anything, makes the stream and its consumers again", async () => {
+		const [stream, idle] = [await openJetStream(), await openJetStream()];
+		const [before, after, last] = [newEvent(), newEvent(), newEvent()];
+		const consumer = new Recorder([before, after, last]);
+		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		const { epoch } = await stream.publish(before);
+		await consumer.has(1);
+		await nats.kill();
+		nats.emptyStore();
+		await nats.start();
+		const receipt = await publishUntilTaken(stream, after);
+		expect(receipt.epoch).not.toBe(epoch);
+		await consumer.has(2);
+		expect(consumer.seen.at(-1)!.id).toBe(after.id);
+		// Another process remade the stream; it must not speak of the lost one.
+		expect((await publishUntilTaken(idle, last)).epoch).toBe(receipt.epoch);
+	});
+
+	it("is away, can be closed all the same", async () => {
+		const stream = await openJetStream();
+		await stream.subscribe(newName(), ["inventory"], async () => DONE);
+		await nats.kill();
+		await until(() => !stream.isUp(), "it notices");
+		const began = performance.now();
+		await stream.close();
+		expect(performance.now() - began).toBeLessThan(4_000);
+		await nats.start();
+	});
+
+	it("is not there, says which one", async () => {
+		const config = readConfig({ NATS_URL: "nats://127.0.0.1:1,nats://127.0.0.1:2" });
+		const refusal = JetStream.connect(config);
+		await expect(refusal).rejects.toBeInstanceOf(NatsUnreachableError);
+		await expect(refusal).rejects.toThrow(/127\.0\.0\.1:1, 127\.0\.0\.1:2.*NATS_URL/);
+	});
+
+	it("has no JetStream, says so", async () => {
+		const plain = await TestServer.nats({ jetStream: false });
+		try {
+			await expect(JetStream.connect(readConfig({ NATS_URL: plain.url }))).rejects.toThrow(
+				/without JetStream.*-js/
+			);
+		} finally {
+			await plain.stop();
+		}
+	});
+});
