@@ -64,7 +64,7 @@ describe("a cluster with two nodes of each unit", () => {
 	afterAll(async () => {
 		const code = await cluster.stop();
 		cluster.cleanUp();
-		expect(code).toBe(0);
+		if (code !== 0) throw new Error(`The cluster ended with ${code}:\n${cluster.output()}`);
 	}, 60_000);
 
 	const pidOf = (nodeId: string): number =>
