@@ -1,5 +1,7 @@
 /** A cluster whose processes are killed and stopped under load. */
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ADDRESS, Api } from "./support/api.ts";
 import { violations } from "./support/invariants.ts";
@@ -95,6 +97,26 @@ describe("a cluster with two nodes of each unit", () => {
 		expect(Object.keys(servers)).toEqual(["nats", "redis", "postgres"]);
 		expect(urls).toHaveLength(2);
 	});
+
+	it("lets the prompt join, and knows it without services", async () => {
+		const prompt = spawn(process.execPath, ["bin/repl.ts"], {
+			cwd: join(import.meta.dirname, ".."),
+			env: { PATH: process.env["PATH"], HOME: cluster.dataDir, DATA_DIR: cluster.dataDir },
+			stdio: ["pipe", "pipe", "pipe"]
+		});
+		let said = "";
+		prompt.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+		try {
+			await eventually("the prompt", () => said.includes("valence $"));
+			prompt.stdin.write("nodes\n");
+			await eventually("the nodes", () => said.includes("notifications-2"));
+			prompt.stdin.write("call products.list --limit 1\n");
+			await eventually("an answer", () => said.includes("nextCursor"));
+		} finally {
+			prompt.kill("SIGKILL");
+		}
+		expect(said).toMatch(/orders-1/);
+	}, 60_000);
 
 	it("serves every read while a catalog node is killed", async () => {
 		const api = new Api(cluster.urls);
