@@ -16,6 +16,33 @@ const contextMiddleware = {
 		runInContext({ requestId: ctx.requestID ?? undefined }, () => next(ctx))
 };
 
+interface Timed extends Promise<unknown> {
+	/** Moleculer adds it to all promises. */
+	timeout(ms: number): Promise<unknown>;
+}
+interface RemoteCall {
+	readonly id: string;
+	readonly options: { readonly timeout?: number };
+	readonly broker: { readonly transit: { removePendingRequest(id: string): void } };
+}
+
+/**
+ * Moleculer answers a caller whose time is up, but goes on waiting for the answer. Where NATS has
+ * lost it, that is for ever, and keeps the node from stopping in order.
+ */
+const lostRequestMiddleware = {
+	name: "LostRequests",
+	remoteAction: (next: (ctx: RemoteCall) => Timed) => (ctx: RemoteCall) => {
+		const { timeout } = ctx.options;
+		const running = next(ctx);
+		if (!timeout) return running;
+		return running.timeout(timeout).catch((error: unknown) => {
+			ctx.broker.transit.removePendingRequest(ctx.id);
+			throw error;
+		});
+	}
+};
+
 /** Moleculer's options for a node of this configuration. */
 export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 	return {
@@ -34,7 +61,7 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 			minRequestCount: config.BREAKER_FAILURES,
 			windowTime: 60,
 			halfOpenTime: config.BREAKER_HALF_OPEN_MS,
-			check: error => ((error as { code?: number }).code ?? 500) >= 500
+			check: ({ code }: Error & { code?: unknown }) => typeof code !== "number" || code >= 500
 		},
 		bulkhead: {
 			enabled: true,
@@ -52,6 +79,7 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 		middlewares: [
 			accessMiddleware,
 			contextMiddleware,
+			lostRequestMiddleware,
 			...(config.NODE_ENV === "production" ? [] : [resultMiddleware])
 		] as NonNullable<BrokerOptions["middlewares"]>
 	};

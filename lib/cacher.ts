@@ -25,24 +25,25 @@ export class ForgivingRedisCacher extends Redis {
 	#isDown = false;
 
 	override get(key: string): Promise<unknown> {
-		return this.#forgive(super.get(key), null);
+		return this.#forgive(super.get(key));
 	}
 	override set(key: string, data: unknown, ttl?: number): Promise<unknown> {
-		return this.#forgive(super.set(key, data, ttl), undefined);
+		return this.#forgive(super.set(key, data, ttl));
 	}
 	override del(key: Key): Promise<unknown> {
-		return this.#forgive(super.del(key), undefined);
+		return this.#forgive(super.del(key));
 	}
 	override clean(match?: Key): Promise<unknown> {
-		return this.#forgive(super.clean(match), undefined);
+		return this.#forgive(super.clean(match));
 	}
 
 	override async close(): Promise<void> {
-		await this.#forgive(super.close(), undefined);
+		await this.#forgive(super.close());
 		this.client.disconnect();
 	}
 
-	async #forgive(work: Promise<unknown>, otherwise: unknown): Promise<unknown> {
+	/** Undefined is how Moleculer's cachers say that there is nothing; null would be an answer. */
+	async #forgive(work: Promise<unknown>): Promise<unknown> {
 		try {
 			const answer = await work;
 			this.#isDown = false;
@@ -51,7 +52,7 @@ export class ForgivingRedisCacher extends Redis {
 			this.failures++;
 			if (!this.#isDown) this.logger.warn(`The cache does not answer: ${String(error)}`);
 			this.#isDown = true;
-			return otherwise;
+			return undefined;
 		}
 	}
 }

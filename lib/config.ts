@@ -265,7 +265,7 @@ export function databaseUrl(config: Config, group: Group): string {
 	if (own) return own;
 	if (!config.DATABASE_URL) throw new Error(`No database is configured for the group ${group}.`);
 	const url = new URL(config.DATABASE_URL);
-	const prefix = url.pathname.replace(/^\//, "");
+	const prefix = url.pathname.replaceAll(/^\/|\/$/g, "");
 	url.pathname = `/${prefix ? `${prefix}_` : ""}${group}`;
 	return url.href;
 }

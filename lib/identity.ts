@@ -68,11 +68,17 @@ export const accessMiddleware = {
 			return next(ctx);
 		};
 	},
-	// Moleculer finds the callee's context on the promise and merges its meta into the caller's, so
-	// that any service could change who is calling. A promise of our own does not carry it.
-	call(next: (...args: unknown[]) => Promise<unknown>) {
-		return async function (this: unknown, ...args: unknown[]) {
-			return next.apply(this, args);
+	// Once a call has ended, Moleculer merges the callee's meta into the caller's: without this, any
+	// service could change who is calling.
+	call(next: (...args: unknown[]) => Promise<unknown> & { ctx?: { meta: Meta } }) {
+		return function (this: unknown, action: string, params: unknown, options: any = {}) {
+			const running = next.call(this, action, params, options);
+			const caller: Meta | undefined = options.parentCtx?.meta;
+			if (!caller) return running;
+			return running.finally(() => {
+				if (running.ctx)
+					Object.assign(running.ctx.meta, { user: caller.user, client: caller.client });
+			});
 		};
 	}
 } as unknown as Middleware;

@@ -1,96 +1,178 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { join } from "node:path";
-import { ServiceBroker } from "moleculer";
+import { ServiceBroker, type ServiceSchema } from "moleculer";
+import { launch } from "../tests/support/process.ts";
 import { TestServer } from "../tests/support/servers.ts";
 import { until } from "../tests/support/until.ts";
-import { ValenceTransporter } from "./nats-transporter.ts";
-import { natsOptions } from "./nats.ts";
+import { brokerOptions } from "./broker.ts";
+import { readConfig } from "./config.ts";
+import type { ValenceTransporter } from "./nats-transporter.ts";
 
-/** Far beyond what the tests wait for: nothing here is noticed by missed heartbeats. */
-const HEARTBEAT_SECONDS = 60;
+let nats: TestServer;
+let brokers: ServiceBroker[];
+beforeAll(async () => {
+	nats = await TestServer.nats();
+});
+afterAll(() => nats.stop());
+beforeEach(() => {
+	brokers = [];
+});
+afterEach(async () => {
+	await Promise.all(brokers.map(broker => broker.stop()));
+});
 
-describe("the transporter", () => {
-	let nats: TestServer;
-	let broker: ServiceBroker;
-	const children = new Set<ChildProcess>();
-
-	beforeAll(async () => {
-		nats = await TestServer.nats({ jetStream: false });
-		broker = new ServiceBroker({
-			nodeID: "caller",
-			logger: false,
-			heartbeatInterval: HEARTBEAT_SECONDS,
-			heartbeatTimeout: 2 * HEARTBEAT_SECONDS,
-			requestTimeout: 0,
-			transporter: new ValenceTransporter(natsOptions(nats.url, "caller")) as never
-		});
-		await broker.start();
-	});
-	afterAll(async () => {
-		for (const child of children) child.kill("SIGKILL");
-		await broker.stop();
-		await nats.stop();
-	});
-
-	/** Ids with dots are as good as others. */
-	async function startEcho(nodeID: string): Promise<ChildProcess> {
-		const script = join(import.meta.dirname, "..", "tests", "support", "echo-node.ts");
-		const child = spawn(process.execPath, [script, nats.url, nodeID], {
-			stdio: ["ignore", "pipe", "inherit"]
-		});
-		children.add(child);
-		await new Promise(ready => child.stdout.once("data", ready));
-		await until(() => isThere(nodeID), `${nodeID} is known`);
-		return child;
+/** A node whose neighbours would be missed by their heartbeat after two minutes only. */
+async function startBroker(nodeID: string, ...services: ServiceSchema[]): Promise<ServiceBroker> {
+	const broker = new ServiceBroker(
+		brokerOptions(
+			readConfig({
+				NODE_ENV: "test",
+				NATS_URL: nats.url,
+				HEARTBEAT_SECONDS: "20",
+				LOG_LEVEL: "fatal"
+			}),
+			nodeID
+		)
+	);
+	for (const service of services) broker.createService(service);
+	brokers.push(broker);
+	await broker.start();
+	return broker;
+}
+const box: ServiceSchema = {
+	name: "box",
+	actions: {
+		echo: { access: "public", handler: ({ params }: { params: object }) => params } as never,
+		fill: {
+			access: "public",
+			handler: ({ params }: { params: { size: number } }) => "x".repeat(params.size)
+		} as never
 	}
-	const isThere = (nodeID: string): boolean =>
-		broker.registry.nodes
-			.list({ onlyAvailable: true, withServices: false })
-			.some(({ id }) => id === nodeID);
-	const kill = (child: ChildProcess) => {
-		children.delete(child);
-		child.kill("SIGKILL");
-	};
+};
+const transporterOf = ({ transit }: ServiceBroker) =>
+	(transit as unknown as { tx: ValenceTransporter }).tx;
+const pendingIn = ({ transit }: ServiceBroker): number =>
+	(transit as unknown as { pendingRequests: Map<string, unknown> }).pendingRequests.size;
+const knows = (broker: ServiceBroker, nodeID: string): boolean =>
+	broker.registry.nodes
+		.list({ onlyAvailable: true, withServices: false })
+		.some(({ id }: { id: string }) => id === nodeID);
 
-	it("carries calls and answers", async () => {
-		const echo = await startEcho("echo.1");
-		expect(await broker.call("echo.say", { word: "hello" })).toEqual({ word: "hello" });
-		kill(echo);
-		await until(() => !isThere("echo.1"), "echo.1 is dropped");
-	});
+/** A neighbour in a process of its own, to be killed. */
+async function startVictim(nodeID: string) {
+	const child = launch("tests/support/slow.process.ts", [nats.url, nodeID], {});
+	await child.says(/ready/);
+	return child;
+}
+const elapsed = async (work: Promise<unknown>): Promise<number> => {
+	const began = performance.now();
+	await work;
+	return performance.now() - began;
+};
 
-	it("rejects what waits for a killed node, so that it can be retried", async () => {
-		const echo = await startEcho("echo-2");
-		const pending = broker.call("echo.hang");
-		// The request has arrived when a later one is answered.
-		await broker.call("echo.say", {});
-		kill(echo);
-		await expect(pending).rejects.toMatchObject({ name: "RequestRejectedError", retryable: true });
-		expect(isThere("echo-2")).toBe(false);
-	});
-
-	it("notices a killed node although nobody calls it", async () => {
-		const echo = await startEcho("echo-3");
-		kill(echo);
-		await until(() => !isThere("echo-3"), "echo-3 is dropped");
-		await expect(broker.call("echo.say", {})).rejects.toMatchObject({ code: 404 });
-	});
-
-	it("goes on where NATS was away, and says meanwhile that it is down", async () => {
-		const echo = await startEcho("echo-4");
-		const transporter = broker.transit!.tx as unknown as ValenceTransporter;
-		expect(transporter.isUp()).toBe(true);
-		await nats.kill();
-		await until(() => !transporter.isUp(), "the outage is noticed");
-		await nats.start();
-		await until(() => transporter.isUp(), "the connection is back");
-		await until(async () => {
-			const call = broker.call("echo.say", { again: true }, { timeout: 500 });
-			return call.then(
-				() => true,
-				() => false
+describe("a node that is killed", () => {
+	it.each(["victim-1", "victim.example.org"])(
+		"is noticed by the next call; what waits for it is rejected at once (%s)",
+		async nodeID => {
+			const broker = await startBroker("caller");
+			const victim = await startVictim(nodeID);
+			await broker.waitForServices("slow");
+			const pending = broker.call("slow.hang", {}, { timeout: 60_000 });
+			await broker.call("slow.echo", {});
+			await victim.stop("SIGKILL");
+			const refused = { retryable: true, data: { action: "slow.hang", nodeID } };
+			const took = await elapsed(
+				Promise.all([
+					expect(pending).rejects.toMatchObject(refused),
+					expect(broker.call("slow.echo", {}, { timeout: 60_000 })).rejects.toMatchObject({
+						retryable: true
+					})
+				])
 			);
-		}, "calls work again");
-		kill(echo);
+			expect(took).toBeLessThan(700);
+			expect(knows(broker, nodeID)).toBe(false);
+		}
+	);
+
+	it("is noticed within seconds by a node that calls nobody", async () => {
+		const broker = await startBroker("idle");
+		const victim = await startVictim("victim-2");
+		await until(() => knows(broker, "victim-2"), "the node is known");
+		await victim.stop("SIGKILL");
+		expect(await elapsed(until(() => !knows(broker, "victim-2"), "it is missed"))).toBeLessThan(
+			3_000
+		);
+	});
+
+	it("leaves the others alone", async () => {
+		const broker = await startBroker("caller");
+		await startBroker("other", box);
+		const victim = await startVictim("victim-3");
+		await broker.waitForServices(["slow", "box"]);
+		await victim.stop("SIGKILL");
+		await until(() => !knows(broker, "victim-3"), "it is missed");
+		expect(knows(broker, "other")).toBe(true);
+		expect(await broker.call("box.echo", { n: 1 })).toEqual({ n: 1 });
+	});
+});
+
+describe("a call over NATS", () => {
+	it("may be large, but is rejected where NATS would not take it", async () => {
+		const broker = await startBroker("caller");
+		await startBroker("other", box);
+		await broker.waitForServices("box");
+		expect(await broker.call("box.fill", { size: 900_000 })).toHaveLength(900_000);
+		const took = await elapsed(
+			expect(broker.call("box.echo", { text: "x".repeat(1_100_000) })).rejects.toThrow(
+				/MAX_PAYLOAD/
+			)
+		);
+		expect(took).toBeLessThan(500);
+		expect(await broker.call("box.echo", { n: 1 })).toEqual({ n: 1 });
+	});
+
+	it("is rejected at once where its answer is too large", async () => {
+		const broker = await startBroker("caller");
+		await startBroker("other", box);
+		await broker.waitForServices("box");
+		const took = await elapsed(
+			expect(broker.call("box.fill", { size: 1_100_000 })).rejects.toThrow(/MAX_PAYLOAD/)
+		);
+		expect(took).toBeLessThan(500);
+	});
+});
+
+describe("when NATS is restarted", () => {
+	it("nodes say that they are cut off, and find each other again soon", async () => {
+		const caller = await startBroker("caller");
+		const other = await startBroker("other", box);
+		await caller.waitForServices("box");
+		await nats.kill();
+		await until(() => !transporterOf(caller).isUp() && !transporterOf(other).isUp(), "both notice");
+		await nats.start();
+		const back = until(
+			() =>
+				caller.call("box.echo", {}, { timeout: 300 }).then(
+					() => true,
+					() => false
+				),
+			"calls work"
+		);
+		expect(await elapsed(back)).toBeLessThan(4_000);
+		expect(transporterOf(caller).isUp()).toBe(true);
+		// What was lost is not waited for, neither now nor when the node stops.
+		await until(() => pendingIn(caller) === 0, "no request is pending");
+		// They stay: nobody drops a neighbour that was a moment later to come back.
+		for (let n = 0; n < 20; n++) await caller.call("box.echo", { n });
+		expect(knows(other, "caller")).toBe(true);
+		brokers = [other];
+		expect(await elapsed(caller.stop())).toBeLessThan(4_000);
+	});
+
+	it("a node without it can be stopped", async () => {
+		const broker = await startBroker("lonely");
+		brokers = [];
+		await nats.kill();
+		await until(() => !transporterOf(broker).isUp(), "it notices");
+		expect(await elapsed(broker.stop())).toBeLessThan(4_000);
+		await nats.start();
 	});
 });

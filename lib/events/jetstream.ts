@@ -21,7 +21,7 @@ import { DONE, type Consume, type EventStream, type Receipt, type Verdict } from
 
 export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
-const PUBLISH_TIMEOUT_MS = 2_000;
+const TIMEOUT_MS = 2_000;
 const ACK_WAIT_MS = 10_000;
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
@@ -62,7 +62,7 @@ export class JetStream implements EventStream {
 	): Promise<JetStream> {
 		const connection = await connectNats(NATS_URL!, `valence-events ${NODE_NAME}`);
 		try {
-			const manager = await connection.jetstreamManager();
+			const manager = await connection.jetstreamManager({ timeout: TIMEOUT_MS });
 			const stream = new JetStream(connection, manager, EVENT_STREAM_REPLICAS, ackWaitMs);
 			await stream.#ensureStream();
 			return stream;
@@ -83,7 +83,7 @@ export class JetStream implements EventStream {
 	) {
 		this.#connection = connection;
 		this.#manager = manager;
-		this.#client = connection.jetstream();
+		this.#client = connection.jetstream({ timeout: TIMEOUT_MS });
 		this.#replicas = replicas;
 		this.#ackWaitMs = ackWaitMs;
 		this.#isUp = watchConnection(connection, {
@@ -100,7 +100,7 @@ export class JetStream implements EventStream {
 				JSON.stringify(event),
 				{
 					msgID: event.id,
-					timeout: PUBLISH_TIMEOUT_MS
+					timeout: TIMEOUT_MS
 				}
 			);
 			return { sequence: seq, epoch: this.#epoch ?? (await this.#ensureStream()), duplicate };
@@ -218,8 +218,8 @@ export class JetStream implements EventStream {
 					expires: 5_000,
 					abort_on_missing_resource: true
 				});
-				// Told to stop before there was anything to close.
-				if (subscription.stopping) await subscription.messages.close();
+				// Told to stop before there was anything to close. It is closed when the loop has ended.
+				if (subscription.stopping) void subscription.messages.close();
 				for await (const message of subscription.messages) this.#deliver(subscription, message);
 			} catch (error) {
 				if (subscription.stopping) break;

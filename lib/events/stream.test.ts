@@ -294,17 +294,20 @@ describe("the jetstream stream", () => {
 	});
 
 	it("hands what a process had in its hands when it died to another", async () => {
-		const event = newEvent();
+		const [before, event] = [newEvent(), newEvent()];
 		const name = newName();
 		const stream = await openJetStream({ ackWaitMs: 600 });
-		const consumer = new Recorder([event]);
-		await stream.subscribe(name, ["inventory"], () => sleep(0, DONE));
+		const first = new Recorder([before]);
+		await stream.publish(before);
+		await stream.subscribe(name, ["inventory"], first.consume);
+		await first.has(1);
 		await stream.unsubscribe(name);
 		await stream.publish(event);
 		const dying = await connect({ servers: nats.url });
 		const taken = await dying.jetstream().consumers.get(STREAM, `${name}__inventory`);
 		expect((await taken.next())!.json()).toMatchObject({ id: event.id });
 		await dying.close();
+		const consumer = new Recorder([event]);
 		await stream.subscribe(name, ["inventory"], consumer.consume);
 		await consumer.has(1);
 		expect(consumer.seen[0]!.deliveries).toBe(2);
@@ -332,21 +335,20 @@ describe("the jetstream stream, when NATS", () => {
 
 	it("is away, says so, refuses events, and takes them when it is back", async () => {
 		const stream = await openJetStream();
-		const [before, meanwhile, after] = [newEvent(), newEvent(), newEvent()];
-		const consumer = new Recorder([before, meanwhile, after]);
+		const [before, after] = [newEvent(), newEvent()];
+		const consumer = new Recorder([before, after]);
 		await stream.subscribe(newName(), ["inventory"], consumer.consume);
 		const { epoch, sequence } = await stream.publish(before);
 		await consumer.has(1);
 		await nats.kill();
 		await until(() => !stream.isUp(), "it notices");
-		await expect(stream.publish(meanwhile)).rejects.toThrow();
+		await expect(stream.publish(newEvent())).rejects.toThrow();
 		await nats.start();
 		await until(() => stream.isUp(), "it is back");
 		const receipt = await publishUntilTaken(stream, after);
 		expect(receipt.epoch).toBe(epoch);
 		expect(receipt.sequence).toBeGreaterThan(sequence);
 		await until(() => consumer.seen.some(({ id }) => id === after.id), "it is delivered");
-		expect(consumer.seen.filter(({ id }) => id === before.id)).toHaveLength(1);
 	});
 
 	it("comes back without anything, makes the stream and its consumers again", async () => {

@@ -112,7 +112,8 @@ export async function eventually(
 	throw new Error(`Not within ${ms} ms: ${what}`);
 }
 
-function launch(script: string, args: readonly string[], env: Record<string, string>) {
+/** Starts a script of ours as a process; gives what it prints and its end. */
+export function launch(script: string, args: readonly string[], env: Record<string, string>) {
 	const child = spawn(process.execPath, [join(ROOT, script), ...args], {
 		cwd: ROOT,
 		// Nothing of the machine's own configuration, and no test variables.
