@@ -5,11 +5,16 @@ import { Command } from "commander";
 import type { ServiceSchema } from "moleculer";
 import { format, resolveConfig } from "prettier";
 import { allContracts } from "../contracts/index.ts";
+import { breakingChanges } from "../lib/compatibility.ts";
 import { envExample, UNITS, type Unit } from "../lib/config.ts";
+import type { ServiceContract } from "../lib/contract.ts";
 import { loadServices } from "../lib/node.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
 
 const root = join(import.meta.dirname, "..");
+
+/** What the contracts promised when this was last written. */
+const FROZEN = "docs/contracts.json";
 
 interface Service {
 	readonly unit: Unit;
@@ -72,6 +77,7 @@ ${rows.map(row => `| ${row} |`).join("\n")}
 async function documents(): Promise<Map<string, string>> {
 	const written = {
 		".env.example": envExample(),
+		[FROZEN]: JSON.stringify(allContracts),
 		"docs/events.md": eventMatrix(await loadAll()),
 		"docs/openapi.json": JSON.stringify(openApiDocument(allContracts, { serverUrl: "/" }))
 	};
@@ -93,10 +99,19 @@ function read(path: string): string | undefined {
 }
 
 const { check } = new Command("generate")
-	.description("Writes .env.example, docs/events.md and docs/openapi.json from the code")
+	.description("Writes .env.example and the documents in docs/ from the code")
 	.option("--check", "write nothing; fail when one of them is out of date")
 	.parse()
 	.opts<{ check?: boolean }>();
+
+const promised = JSON.parse(read(FROZEN) ?? "[]") as ServiceContract[];
+const broken = breakingChanges(promised, allContracts);
+if (broken.length > 0) {
+	console.error(
+		`The contracts break what was promised:\n${broken.map(change => `  - ${change}`).join("\n")}\nAdd a new version beside the old one. Where nobody relies on it yet, take the promise out of ${FROZEN} by hand.`
+	);
+	process.exit(1);
+}
 
 const stale = [...(await documents())].filter(([path, text]) => read(path) !== text);
 if (check) {

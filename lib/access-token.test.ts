@@ -51,6 +51,12 @@ describe("an access token", () => {
 		expect(await verifyAccessToken(token, trusted)).toEqual(ada);
 	});
 
+	it("names a bearer whom nobody can give another role on the way", async () => {
+		const bearer = await verifyAccessToken(await forge({}), trusted);
+		expect(() => (bearer.roles as string[]).push("admin")).toThrow(TypeError);
+		expect(() => Object.assign(bearer, { id: randomUUID() })).toThrow(TypeError);
+	});
+
 	it("is accepted as the attacks below forge it, but for the attack", async () => {
 		expect(await verifyAccessToken(await forge({}), trusted)).toEqual(ada);
 	});

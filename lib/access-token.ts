@@ -66,7 +66,12 @@ export async function verifyAccessToken(token: string, keys: JSONWebKeySet): Pro
 			clockTolerance: CLOCK_TOLERANCE_SECONDS
 		});
 		if (!isClaims(payload)) throw new errors.JWTInvalid("unexpected claims");
-		return { id: payload.sub, roles: payload.roles, sessionId: payload.sid };
+		// In one process every service on the way gets this very object.
+		return Object.freeze({
+			id: payload.sub,
+			roles: Object.freeze([...payload.roles]),
+			sessionId: payload.sid
+		});
 	} catch (error) {
 		if (error instanceof errors.JOSEError) throw commonFailure("UNAUTHENTICATED");
 		throw error;

@@ -125,7 +125,7 @@ describe("the cache in Redis", () => {
 		expect((await get(broker, "a")).run).toBe(1);
 		expect((await get(broker, "a")).run).toBe(2);
 		const stopped = jest.fn();
-		(broker as unknown as { metrics: { stop(): void } }).metrics = { stop: stopped } as never;
+		(broker as unknown as { metrics: { stop(): void } }).metrics = { stop: stopped };
 		await broker.stop();
 		// What Moleculer stops after the cache is stopped as well.
 		expect(stopped).toHaveBeenCalled();

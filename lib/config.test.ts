@@ -63,7 +63,7 @@ describe("the configuration", () => {
 			EVENT_STREAM_REPLICAS: "6"
 		};
 		const found = mistakes(env);
-		expect(found.map(mistake => mistake.split(" ", 1)[0]).toSorted()).toEqual(
+		expect(found.map(mistake => mistake.split(" ", 1)[0]!).toSorted()).toEqual(
 			Object.keys(env).toSorted()
 		);
 		const { message } = new ConfigError(found);
@@ -113,7 +113,7 @@ describe("a secret", () => {
 	};
 
 	it.each(SECRETS)("%s may stand in a file", name => {
-		const value = /_URL$/.test(name)
+		const value = name.endsWith("_URL")
 			? `${{ NATS_URL: "nats", REDIS_URL: "redis", SMTP_URL: "smtp" }[name as string] ?? "postgres"}://h`
 			: "a secret of some length";
 		expect(readConfig({ [`${name}_FILE`]: file(`${value}\n`) })[name]).toBe(value);

@@ -81,7 +81,7 @@ describe("npm start", () => {
 		expect(second.code).toBe(1);
 		expect(second.output).toContain(`Port ${opsPort} is taken. Set OPS_PORT`);
 		rmSync(dataDir, { recursive: true });
-	});
+	}, 90_000);
 
 	it("lists all mistakes of its configuration at once", async () => {
 		const { code, output } = await start({

@@ -32,17 +32,24 @@ export class TestServer {
 
 	static async nats({ jetStream = true } = {}): Promise<TestServer> {
 		const port = await freePorts(1);
-		const server = new TestServer("nats", port, findBinary("nats-server", "NATS_URL"), store => [
-			...["-a", "127.0.0.1", "-p", String(port)],
-			...(jetStream ? ["-js", "-sd", store] : [])
-		]);
+		const server = new TestServer("nats", port, findBinary("nats-server", "NATS_URL"), store => {
+			const address = ["-a", "127.0.0.1", "-p", String(port)];
+			return jetStream ? [...address, "-js", "-sd", store] : address;
+		});
 		return server.start();
 	}
 
 	static async redis(): Promise<TestServer> {
 		const port = await freePorts(1);
 		const server = new TestServer("redis", port, findBinary("redis-server", "REDIS_URL"), store => [
-			...["--bind", "127.0.0.1", "--port", String(port), "--dir", store, "--save", ""]
+			"--bind",
+			"127.0.0.1",
+			"--port",
+			String(port),
+			"--dir",
+			store,
+			"--save",
+			""
 		]);
 		return server.start();
 	}
