@@ -19,7 +19,7 @@ interface PublishedAction {
 }
 
 /** Everything that others rely on, as plain JSON without documentation. */
-export interface Published {
+interface Published {
 	/** `orders.place` */
 	readonly actions: Readonly<Record<string, PublishedAction>>;
 	/** `order.created.v1`: the schema of its data. */
@@ -28,8 +28,7 @@ export interface Published {
 	readonly failures: Readonly<Record<string, number>>;
 }
 
-/** What these contracts publish. */
-export function publishedBy(contracts: readonly ServiceContract[]): Published {
+function publishedBy(contracts: readonly ServiceContract[]): Published {
 	const entriesOf = <T, R>(
 		of: (contract: ServiceContract) => Readonly<Record<string, T>>,
 		key: (contract: ServiceContract, name: string) => string,
@@ -72,8 +71,15 @@ function publishedAction(contract: ActionContract): PublishedAction {
 	};
 }
 
-/** Each promise of `before` that `after` does not keep, as a sentence; empty when all are kept. */
-export function breaches(before: Published, after: Published): string[] {
+/**
+ * Each promise of these contracts that their successors do not keep, as a sentence; empty when all
+ * are kept. What was promised may as well be the JSON that was written of it.
+ */
+export function breakingChanges(
+	promised: readonly ServiceContract[],
+	contracts: readonly ServiceContract[]
+): string[] {
+	const [before, after] = [publishedBy(promised), publishedBy(contracts)];
 	return [
 		...kept(before.actions, after.actions, brokenAction),
 		...kept(before.events, after.events, changes),
