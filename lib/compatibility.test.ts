@@ -57,7 +57,7 @@ const boxes = (changed: Changed = {}) =>
 							params: changed.params ? Params(changed.params) : get.params,
 							result: changed.result ? Type.Object(changed.result) : get.result,
 							...changed.get
-						} as ActionContract
+						}
 					}),
 			internal: { ...internal, ...changed.internal },
 			...changed.more
@@ -254,7 +254,7 @@ describe("what breaks a promise", () => {
 		[
 			"its route is gone",
 			{ get: { rest: undefined as never } },
-			[expect.stringMatching(/^boxes\.get rest was .* and is null$/) as unknown as string]
+			[expect.stringMatching(/^boxes\.get rest was .* and is null$/)]
 		],
 		[
 			"it may not be repeated any more",
