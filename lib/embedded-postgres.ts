@@ -347,7 +347,8 @@ const refuseBusyPort = (port: number): Promise<void> =>
 		server.listen(port, "127.0.0.1", () => server.close(() => done()));
 	});
 
-const mentionsFullDisk = (text: string): boolean => /No space left on device/.test(text);
+const mentionsFullDisk = (text: string): boolean =>
+	/No space left on device|Check free disk space/.test(text);
 
 function explain(logFile: string, otherwise: string): string {
 	const tail = readFileSync(logFile, "utf8").slice(-4_000);

@@ -1,14 +1,20 @@
-import { createServer } from "node:http";
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
+import { databaseUrl } from "../lib/config.ts";
+import { migrate } from "../lib/migrations.ts";
 import { isAlive } from "../lib/pid.ts";
 import { Api } from "./support/api.ts";
+import { testConfig } from "./support/node.ts";
 import {
 	eventually,
+	freePorts,
+	launch,
 	newDataDir,
 	runCommand,
 	startOneProcess,
+	type ClusterInfo,
 	type Running
 } from "./support/process.ts";
 
@@ -63,25 +69,37 @@ describe("npm start", () => {
 		expect(output).not.toMatch(/ at .*\.ts:\d+/);
 	});
 
-	it("names a port that is taken", async () => {
-		const dataDir = newDataDir();
-		const port = new URL(first.urls[0]!).port;
-		const { code, output } = await start({ DATA_DIR: dataDir, PORT: port, DEMO_DATA: "false" });
-		expect(code).toBe(1);
-		expect(output).toContain(`Port ${port} is taken. Set PORT`);
-		const busy = createServer().listen(0, "127.0.0.1");
-		await new Promise(done => busy.once("listening", done));
-		const { port: opsPort } = busy.address() as { port: number };
-		const second = await start({
-			DATA_DIR: dataDir,
-			OPS_PORT: String(opsPort),
-			DEMO_DATA: "false"
+	describe("where a port is taken", () => {
+		let dataDir: string;
+		beforeEach(() => {
+			dataDir = newDataDir();
 		});
-		busy.close();
-		expect(second.code).toBe(1);
-		expect(second.output).toContain(`Port ${opsPort} is taken. Set OPS_PORT`);
-		rmSync(dataDir, { recursive: true });
-	}, 90_000);
+		afterEach(() => rmSync(dataDir, { recursive: true }));
+		/** On databases of the shared server, which need not be initialised first. */
+		const startOn = (env: Record<string, string>) =>
+			start({ DATA_DIR: dataDir, DATABASE_URL: testConfig().DATABASE_URL!, ...env });
+
+		it("names the public one", async () => {
+			const { port } = new URL(first.urls[0]!);
+			const { code, output } = await startOn({ PORT: port });
+			expect(code).toBe(1);
+			expect(output).toContain(`Port ${port} is taken. Set PORT`);
+		}, 60_000);
+
+		it("names the operators' one", async () => {
+			const port = /operators: http:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())![1]!;
+			const { code, output } = await startOn({ OPS_PORT: port });
+			expect(code).toBe(1);
+			expect(output).toContain(`Port ${port} is taken. Set OPS_PORT`);
+		}, 60_000);
+
+		it("names the database's one", async () => {
+			const port = /Database.*@127\.0\.0\.1:(\d+)/.exec(first.output())![1]!;
+			const { code, output } = await start({ DATA_DIR: dataDir, EMBEDDED_DATABASE_PORT: port });
+			expect(code).toBe(1);
+			expect(output).toContain(`Port ${port} is taken. Set EMBEDDED_DATABASE_PORT`);
+		}, 60_000);
+	});
 
 	it("lists all mistakes of its configuration at once", async () => {
 		const { code, output } = await start({
@@ -155,6 +173,35 @@ describe("npm start, again", () => {
 		await eventually("the database has ended", () => !isAlive(database));
 	}, 60_000);
 
+	it("stops in order when told to while it is starting, and leaves nothing behind", async () => {
+		const child = launch("bin/start.ts", [], { DATA_DIR: dataDir, PORT: "0", OPS_PORT: "0" });
+		await child.says(/migrating the database users/);
+		const database = await databasePid(dataDir);
+		expect(isAlive(database)).toBe(true);
+		expect(await child.stop()).toBe(0);
+		expect(isAlive(database)).toBe(false);
+		expect(existsSync(join(dataDir, "postgres", "data", "postmaster.pid"))).toBe(false);
+		expect(child.output()).not.toMatch(/Valence is ready|Error/);
+		const next = await startOneProcess({ DEMO_DATA: "false" }, dataDir);
+		expect(await next.stop()).toBe(0);
+	}, 60_000);
+
+	it("does not take another process for its database that has its number by now", async () => {
+		const killed = await startOneProcess({ DEMO_DATA: "false" }, dataDir);
+		const orphan = await databasePid(dataDir);
+		await killed.stop("SIGKILL");
+		process.kill(orphan, "SIGKILL");
+		await eventually("the database has ended", () => !isAlive(orphan));
+		const bystander = spawn(process.execPath, ["-e", "setInterval(() => {}, 1_000)"]);
+		const pidFile = join(dataDir, "postgres", "data", "postmaster.pid");
+		writeFileSync(pidFile, readFileSync(pidFile, "utf8").replace(/^\d+/, String(bystander.pid)));
+		const next = await startOneProcess({ DEMO_DATA: "false" }, dataDir);
+		expect(isAlive(bystander.pid!)).toBe(true);
+		expect(next.output()).not.toMatch(/left behind/);
+		expect(await next.stop()).toBe(0);
+		bystander.kill();
+	}, 60_000);
+
 	it("refuses a database that a newer version has made", async () => {
 		const system = await startOneProcess({ DEMO_DATA: "false" }, dataDir);
 		const password = readFileSync(join(dataDir, "postgres", "password"), "utf8");
@@ -169,4 +216,146 @@ describe("npm start, again", () => {
 		expect(output).toMatch(/orders was made by a newer version.*9999-from-the-future/s);
 		expect(output).not.toMatch(/ at .*\.ts:\d+/);
 	}, 60_000);
+});
+
+/** A file system of this size, for tests that fill it; only root can make one. */
+function smallDisk(size: string): { path: string; remove(): void } | undefined {
+	const path = newDataDir();
+	const { status } = spawnSync("mount", [
+		"-t",
+		"tmpfs",
+		"-o",
+		`size=${size},mode=755`,
+		"tmpfs",
+		path
+	]);
+	const remove = () => {
+		if (status === 0) spawnSync("umount", [path]);
+		rmSync(path, { recursive: true });
+	};
+	if (status === 0) return { path, remove };
+	remove();
+	return undefined;
+}
+const canMount = (() => {
+	const disk = smallDisk("4k");
+	disk?.remove();
+	return disk !== undefined;
+})();
+
+(canMount ? describe : describe.skip)("npm start, on a full disk", () => {
+	// Too small for the password, for the database's first files, for its log, for the migrations.
+	it.each(["4k", "20m", "44m", "64m"])(
+		"says so (%s)",
+		async size => {
+			const disk = smallDisk(size)!;
+			try {
+				const { code, output } = await start({ DATA_DIR: join(disk.path, "data") });
+				expect(code).toBe(1);
+				expect(output).toMatch(
+					/\nThe disk that holds .*data\S* is full\. Free some space.*DATA_DIR/
+				);
+				expect(output).not.toMatch(/ at .*\.ts:\d+/);
+			} finally {
+				disk.remove();
+			}
+		},
+		60_000
+	);
+});
+
+describe("npm run cluster", () => {
+	let dataDir: string;
+	beforeEach(() => {
+		dataDir = newDataDir();
+	});
+	afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
+
+	it("stops in order when told to while it is starting, and leaves nothing behind", async () => {
+		const child = launch("bin/cluster.ts", ["--demo-data"], {
+			DATA_DIR: dataDir,
+			PORT: String(await freePorts(10)),
+			OPS_PORT: String(await freePorts(10))
+		});
+		await child.says(/migrating the database users/);
+		const { servers } = JSON.parse(
+			readFileSync(join(dataDir, "cluster.json"), "utf8")
+		) as ClusterInfo;
+		const pids = Object.values(servers).map(({ pid }) => pid!);
+		expect(pids.filter(isAlive)).toHaveLength(3);
+		expect(await child.stop()).toBe(0);
+		expect(pids.filter(isAlive)).toEqual([]);
+		expect(existsSync(join(dataDir, "cluster.json"))).toBe(false);
+		expect(child.output()).not.toMatch(/Valence is ready|Error/);
+	}, 60_000);
+
+	it("ends what a run left behind that was killed while it was starting", async () => {
+		const env = {
+			DATA_DIR: dataDir,
+			PORT: String(await freePorts(10)),
+			OPS_PORT: String(await freePorts(10))
+		};
+		const killed = launch("bin/cluster.ts", [], env);
+		await killed.says(/initialising the database/);
+		const { servers } = JSON.parse(
+			readFileSync(join(dataDir, "cluster.json"), "utf8")
+		) as ClusterInfo;
+		await killed.stop("SIGKILL");
+		const left = Object.values(servers).map(({ pid }) => pid!);
+		expect(left.filter(isAlive)).toHaveLength(2);
+		const next = launch("bin/cluster.ts", [], env);
+		await next.says(/migrating the database users/);
+		expect(left.filter(isAlive)).toEqual([]);
+		expect(await next.stop()).toBe(0);
+	}, 60_000);
+
+	it("refuses ports that cannot be the first of several", async () => {
+		const { code, output } = await runCommand("bin/cluster.ts", [], {
+			DATA_DIR: dataDir,
+			PORT: "0"
+		});
+		expect(code).toBe(1);
+		expect(output).toMatch(/PORT and OPS_PORT are the first of several/);
+	});
+
+	it.each(["catalog", "catalog=0", "shop=2", "catalog=2;gateway=2"])(
+		"explains how many nodes can be asked for: %s",
+		async replicas => {
+			const { code, output } = await runCommand("bin/cluster.ts", ["--replicas", replicas], {});
+			expect(code).toBe(1);
+			expect(output).toMatch(/--replicas: '.*' is not understood. Write catalog=2,gateway=2/);
+		}
+	);
+});
+
+describe("npm run repl", () => {
+	it("says that there is no cluster", async () => {
+		const dataDir = newDataDir();
+		const none = await runCommand("bin/repl.ts", [], { DATA_DIR: dataDir });
+		expect(none.code).toBe(1);
+		expect(none.output).toMatch(/no cluster to join.*npm run cluster.*NATS_URL/);
+		const away = await runCommand("bin/repl.ts", [], {
+			DATA_DIR: dataDir,
+			NATS_URL: "nats://127.0.0.1:1"
+		});
+		expect(away.code).toBe(1);
+		expect(away.output).toMatch(/NATS at 127\.0\.0\.1:1 cannot be reached/);
+		rmSync(dataDir, { recursive: true });
+	});
+});
+
+describe("Moleculer's own runner", () => {
+	it("starts a service with our configuration", async () => {
+		const config = testConfig();
+		await migrate("users", databaseUrl(config, "users"));
+		const runner = launch(
+			"node_modules/moleculer/bin/moleculer-runner.mjs",
+			["--config", "moleculer.config.ts", "services/users/users.service.ts"],
+			{ DATABASE_URL: config.DATABASE_URL!, LOG_LEVEL: "debug", DATA_DIR: config.DATA_DIR }
+		);
+		await runner.says(/Service 'users' started/);
+		await runner.says(/ServiceBroker with 2 service\(s\) started/);
+		expect(await runner.stop("SIGTERM")).toBe(0);
+		expect(runner.output()).not.toMatch(/ERROR|Unhandled/);
+	}, 30_000);
 });

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -114,7 +114,7 @@ export async function eventually(
 
 /** Starts a script of ours as a process; gives what it prints and its end. */
 export function launch(script: string, args: readonly string[], env: Record<string, string>) {
-	const child = spawn(process.execPath, [join(ROOT, script), ...args], {
+	const child = spawn(process.execPath, [resolve(ROOT, script), ...args], {
 		cwd: ROOT,
 		// Nothing of the machine's own configuration, and no test variables.
 		env: { PATH: process.env["PATH"], HOME: process.env["HOME"], LOG_LEVEL: "warn", ...env },
