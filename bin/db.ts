@@ -46,6 +46,8 @@ async function withDatabases(work: (config: Config) => Promise<void>): Promise<v
 		});
 		try {
 			await work({ ...config, DATABASE_URL: postgres.url });
+		} catch (error) {
+			throw postgres.explain(error);
 		} finally {
 			await postgres.stop();
 		}
@@ -143,4 +145,22 @@ export const down: Migration = async ({ query }) => {
 };
 `;
 
-await program.parseAsync().catch(die);
+await program.parseAsync().catch((error: unknown) => die(explain(error)));
+
+/** The server's refusals as a person should read them. No URL: it holds a password. */
+function explain(error: unknown): unknown {
+	const { code, message } = error as { code?: string; message?: string };
+	const reasons: Record<string, string> = {
+		ECONNREFUSED: "nobody listens there",
+		ENOTFOUND: "there is no such host",
+		ETIMEDOUT: "it does not answer",
+		"28P01": "the password is wrong",
+		"28000": "it does not let this user in",
+		"3D000": message ?? "there is no such database"
+	};
+	const reason = code && reasons[code];
+	if (!reason) return error;
+	return new StartupError(
+		`The database server cannot be used: ${reason}. Look at DATABASE_URL (or the group's own, as in ORDERS_DATABASE_URL).`
+	);
+}

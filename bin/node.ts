@@ -13,7 +13,8 @@ const RETRY_MS = 2_000;
 const say = (text: string) => console.log(`${process.env["NODE_NAME"] ?? "node"}: ${text}`);
 let node: ValenceNode | undefined;
 let ops: OpsServer | undefined;
-let stopping = false;
+let starting: Promise<ValenceNode | undefined> | undefined;
+const stopping = new AbortController();
 let missing = ["starting"];
 
 function readUnits(args: readonly string[]): Unit[] {
@@ -30,7 +31,7 @@ async function startWhenPossible(
 	config: Config,
 	units: readonly Unit[]
 ): Promise<ValenceNode | undefined> {
-	while (!stopping) {
+	while (!stopping.signal.aborted) {
 		try {
 			return await startNode(config, { units });
 		} catch (error) {
@@ -38,7 +39,7 @@ async function startWhenPossible(
 			const { message } = error as Error;
 			if (missing[0] !== message) say(`not ready: ${message}`);
 			missing = [message];
-			await sleep(RETRY_MS);
+			await sleep(RETRY_MS, undefined, { signal: stopping.signal }).catch(() => {});
 		}
 	}
 	return undefined;
@@ -49,8 +50,10 @@ try {
 	const config = readConfig(process.env, units);
 	onShutdown({
 		async stop() {
-			stopping = true;
-			await node?.stop();
+			stopping.abort();
+			// A node that is about to start may have taken work already: it is stopped in order as well.
+			const started = await starting?.catch(() => undefined);
+			await started?.stop();
 			await ops?.close();
 		},
 		abandon: () => {},
@@ -58,8 +61,9 @@ try {
 		say
 	});
 	ops = await startOps(config, async () => (node ? node.readiness() : missing));
-	node = await startWhenPossible(config, units);
-	if (node) say(`ready with ${units.join(", ")}${portOf(node)}`);
+	starting = startWhenPossible(config, units);
+	node = await starting;
+	if (node && !stopping.signal.aborted) say(`ready with ${units.join(", ")}${portOf(node)}`);
 } catch (error) {
 	die(error);
 }

@@ -58,15 +58,15 @@ export class OlderSchemaError extends Error {
 }
 
 /** Applies what is pending and returns the names. Makes the database itself where it is missing. */
-export const migrate = (group: Group, url: string): Promise<string[]> =>
-	withMigrator(group, url, async (umzug, applied) => {
+export const migrate = async (group: Group, url: string): Promise<string[]> =>
+	withMigrator(group, await connectOrCreate(url), async (umzug, applied) => {
 		refuseUnknown(group, applied);
 		return (await umzug.up()).map(({ name }) => name);
 	});
 
 /** Takes back the newest `steps` migrations and returns their names. */
-export const rollback = (group: Group, url: string, steps = 1): Promise<string[]> =>
-	withMigrator(group, url, async (umzug, applied) => {
+export const rollback = async (group: Group, url: string, steps = 1): Promise<string[]> =>
+	withMigrator(group, await connect(url), async (umzug, applied) => {
 		refuseUnknown(group, applied);
 		return (await umzug.down({ step: steps })).map(({ name }) => name);
 	});
@@ -147,10 +147,9 @@ async function readApplied(client: pg.Client): Promise<string[]> {
 
 async function withMigrator<T>(
 	group: Group,
-	url: string,
+	client: pg.Client,
 	work: (umzug: Umzug<MigrationContext>, applied: readonly string[]) => Promise<T>
 ): Promise<T> {
-	const client = await connectOrCreate(url);
 	try {
 		// One migrator at a time; the lock goes with the connection.
 		await client.query("SELECT pg_advisory_lock($1)", [LOCK]);
