@@ -14,8 +14,9 @@ import {
 	type Unit
 } from "../lib/config.ts";
 import { lockDataFolder, ownSigningKeys, type DataFolder } from "../lib/data-folder.ts";
-import { freePort, startPostgres } from "../lib/embedded-postgres.ts";
+import { freePort, startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
+import { startTime } from "../lib/pid.ts";
 import { onShutdown } from "../lib/shutdown.ts";
 import { StartupError } from "../lib/startup-error.ts";
 import { die, progressLine } from "./console.ts";
@@ -34,7 +35,7 @@ interface NodeEntry {
 interface ClusterFile {
 	readonly pid: number;
 	readonly urls: readonly string[];
-	readonly servers: Record<string, { url: string; pid?: number }>;
+	readonly servers: Record<string, { url: string; pid?: number; started?: string }>;
 	readonly nodes: readonly {
 		nodeId: string;
 		unit: Unit;
@@ -50,6 +51,7 @@ const began = performance.now();
 
 const undo: (() => Promise<void> | void)[] = [];
 const killable: { kill(): void }[] = [];
+let embedded: EmbeddedPostgres | undefined;
 let stopping = false;
 
 async function stopAll(): Promise<void> {
@@ -101,7 +103,7 @@ function writeClusterFileTo(file: string): void {
 		servers: Object.fromEntries(
 			Object.entries(servers).map(([name, { url, child }]) => [
 				name,
-				{ url, ...(child ? { pid: child.pid } : {}) }
+				{ url, ...(child ? { pid: child.pid, started: startTime(child.pid) } : {}) }
 			])
 		),
 		nodes: nodes.map(({ nodeId, unit, child, port, opsPort }) => ({
@@ -165,8 +167,8 @@ async function untilListening(port: number, name: string): Promise<void> {
 async function startServers(config: Config, folder: DataFolder, file: string): Promise<void> {
 	if (existsSync(file)) {
 		const before = JSON.parse(readFileSync(file, "utf8")) as ClusterFile;
-		for (const { pid } of Object.values(before.servers))
-			if (pid) await endLeftover(pid, folder.path);
+		for (const { pid, started } of Object.values(before.servers))
+			if (pid && started) await endLeftover(pid, started);
 	}
 	// Missing ones are named before anything is started.
 	const nats = config.NATS_URL ?? findBinary("nats-server", "NATS_URL");
@@ -207,6 +209,7 @@ async function startDatabase(config: Config, folder: DataFolder): Promise<void> 
 		// Ten connections for each group and node, and one for each relay.
 		settings: ["max_connections=500"]
 	});
+	embedded = postgres;
 	killable.push(postgres);
 	undo.push(() => postgres.stop());
 	postgres.died.catch(async error => {
@@ -337,5 +340,5 @@ await starting.catch(async (error: unknown) => {
 	// Where we were told to stop, the handler above ends the process.
 	if (stopping) return;
 	await stopAll().catch(() => {});
-	die(error);
+	die(embedded?.explain(error) ?? error);
 });

@@ -12,7 +12,6 @@ import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.t
 import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
 import { startOps } from "../lib/ops.ts";
-import { fullDisk, isDiskFull, StartupError } from "../lib/startup-error.ts";
 import { loadDemoData } from "./demo-data.ts";
 
 export interface OneProcess {
@@ -43,6 +42,7 @@ export async function startOneProcess(
 	const given = readConfig(env);
 	// The last thing started is the first to be stopped.
 	const undo: (() => unknown)[] = [];
+	let database: EmbeddedPostgres | undefined;
 	const stop = async () => {
 		for (const step of undo.splice(0).reverse()) await step();
 	};
@@ -58,6 +58,7 @@ export async function startOneProcess(
 			: undefined;
 		if (postgres) {
 			undo.push(() => postgres.stop());
+			database = postgres;
 			onDatabase(postgres);
 		}
 		const config = Object.freeze({
@@ -90,7 +91,7 @@ export async function startOneProcess(
 		};
 	} catch (error) {
 		await stop();
-		throw isDiskFull(error) ? new StartupError(fullDisk(given.DATA_DIR)) : error;
+		throw database?.explain(error) ?? error;
 	}
 }
 

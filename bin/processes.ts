@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { commandOf, isAlive } from "../lib/pid.ts";
+import { isAlive, startTime } from "../lib/pid.ts";
 import { StartupError } from "../lib/startup-error.ts";
 
 /** Where distributions put servers although a user's PATH may leave it out. */
@@ -110,9 +110,9 @@ function eachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void)
 	});
 }
 
-/** Ends a server that an earlier run left behind, if the process is still the one that was started with `mark` in its command. */
-export async function endLeftover(pid: number, mark: string): Promise<void> {
-	if (!isAlive(pid) || !commandOf(pid).includes(mark)) return;
+/** Ends a server that an earlier run left behind, if the number is still that of the process that began at `started`. */
+export async function endLeftover(pid: number, started: string): Promise<void> {
+	if (!isAlive(pid) || startTime(pid) !== started) return;
 	process.kill(pid, "SIGTERM");
 	for (let waited = 0; waited < 5_000 && isAlive(pid); waited += 50) await sleep(50);
 	if (isAlive(pid)) process.kill(pid, "SIGKILL");

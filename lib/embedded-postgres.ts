@@ -6,6 +6,7 @@ import {
 	chownSync,
 	closeSync,
 	existsSync,
+	fstatSync,
 	mkdirSync,
 	openSync,
 	readFileSync,
@@ -33,6 +34,8 @@ export interface EmbeddedPostgres {
 	stop(): Promise<void>;
 	/** Ends it at once, as the second Ctrl-C does; the next start recovers from the log. */
 	kill(): void;
+	/** What is behind an error, where the server's log tells of a full disk; else the error itself. */
+	explain(error: unknown): unknown;
 }
 
 export interface EmbeddedPostgresOptions {
@@ -49,6 +52,8 @@ const run = promisify(execFile);
 const USER = "valence";
 const NOBODY = 65_534;
 const MAJOR_VERSION = "18";
+/** After so long a signal to end is followed by a sharper one. */
+const PATIENCE_MS = 8_000;
 
 /** Starts the server; makes the data folder at the first start and recovers it after a crash. */
 export async function startPostgres({
@@ -76,6 +81,8 @@ export async function startPostgres({
 	await refuseBusyPort(port);
 	const logFile = join(folder, "postgres.log");
 	const log = openSync(logFile, "a", 0o600);
+	const before = fstatSync(log).size;
+	const said = () => readFileSync(logFile).subarray(before).toString().slice(-8_000);
 	const [file, args] = command("postgres", [
 		"-D",
 		data,
@@ -106,29 +113,40 @@ export async function startPostgres({
 	});
 	const died = exited.then((): never => {
 		if (stopping) return undefined as never;
-		throw new StartupError(
-			explain(logFile, `The embedded PostgreSQL has ended. Its log is ${logFile}.`)
+		const fatal = said()
+			.split("\n")
+			.findLast(line => /FATAL|PANIC/.test(line));
+		const error = new StartupError(
+			`The embedded PostgreSQL has ended. Its log is ${logFile}.${fatal ? ` It said: ${fatal.trim()}` : ""}`
 		);
+		throw explain(error);
 	});
+	const explain = (error: unknown) =>
+		mentionsFullDisk(said()) ? new StartupError(fullDisk(folder)) : error;
 	died.catch(() => {});
-	const stop = async (signal: NodeJS.Signals) => {
+	const stop = async (...signals: readonly NodeJS.Signals[]) => {
 		stopping = true;
-		// Fast shutdown: sessions are ended, everything is written.
-		if (child.exitCode === null && child.signalCode === null) signalServer(child, data, signal);
+		for (const signal of signals) {
+			if (child.exitCode === null && child.signalCode === null) signalServer(child, data, signal);
+			if (await Promise.race([exited.then(() => true), sleep(PATIENCE_MS, false, { ref: false })]))
+				return;
+		}
 		await exited;
 	};
 	try {
 		await Promise.race([untilReady(url), died]);
 	} catch (error) {
-		await stop("SIGQUIT");
-		throw error;
+		await stop("SIGQUIT", "SIGKILL");
+		throw explain(error);
 	}
 	return {
 		url,
 		pid: serverPid(data) ?? child.pid!,
 		died,
-		stop: () => stop("SIGINT"),
-		kill: () => void stop("SIGQUIT")
+		// Fast shutdown: sessions are ended, everything is written. With a full disk it may never end.
+		stop: () => stop("SIGINT", "SIGQUIT", "SIGKILL"),
+		kill: () => void stop("SIGQUIT"),
+		explain
 	};
 }
 
@@ -349,10 +367,3 @@ const refuseBusyPort = (port: number): Promise<void> =>
 
 const mentionsFullDisk = (text: string): boolean =>
 	/No space left on device|Check free disk space/.test(text);
-
-function explain(logFile: string, otherwise: string): string {
-	const tail = readFileSync(logFile, "utf8").slice(-4_000);
-	if (mentionsFullDisk(tail)) return fullDisk(dirname(logFile));
-	const fatal = tail.split("\n").findLast(line => /FATAL|PANIC/.test(line));
-	return fatal ? `${otherwise} It said: ${fatal.trim()}` : otherwise;
-}

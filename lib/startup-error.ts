@@ -9,13 +9,6 @@ export class StartupError extends Error {
 export const fullDisk = (path: string): string =>
 	`The disk that holds ${path} is full. Free some space, or set DATA_DIR to a folder on another disk.`;
 
-/** Whether the disk had no room, as the system or PostgreSQL tells it, however deep in the error. */
-export function isDiskFull(error: unknown): boolean {
-	if (!(error instanceof Error)) return false;
-	const { code, cause, parent } = error as Error & { code?: unknown; parent?: unknown };
-	return code === "ENOSPC" || code === "53100" || isDiskFull(cause) || isDiskFull(parent);
-}
-
 /** The error of a `listen()` as a person should read it: which port, and which variable sets another. */
 export const listenError = (
 	error: NodeJS.ErrnoException,
