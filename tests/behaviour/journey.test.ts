@@ -12,6 +12,8 @@ async function aProduct() {
 
 const mailsTo = (address: string): string[] =>
 	readdirSync(join(dataDir, "mail"))
+		// One that is being written has another ending.
+		.filter(file => file.endsWith(".eml"))
 		.map(file => readFileSync(join(dataDir, "mail", file), "utf8"))
 		.filter(mail => mail.includes(`To: ${address}`));
 
