@@ -60,7 +60,10 @@ try {
 		timeoutMs: config.DRAIN_MS + 10_000,
 		say
 	});
-	ops = await startOps(config, async () => (node ? node.readiness() : missing));
+	ops = await startOps(config, {
+		readiness: async () => (node ? node.readiness() : missing),
+		metrics: () => node?.runtime.metrics.text()
+	});
 	starting = startWhenPossible(config, units);
 	node = await starting;
 	if (node && !stopping.signal.aborted) say(`ready with ${units.join(", ")}${portOf(node)}`);

@@ -1,4 +1,5 @@
 /** The whole system in this process, with a database of its own unless one is given. */
+import { randomBytes } from "node:crypto";
 import {
 	databaseUrl,
 	GROUPS,
@@ -13,6 +14,7 @@ import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
 import { startOps } from "../lib/ops.ts";
 import { loadDemoData } from "./demo-data.ts";
+import { callAsOperator, leaveDoor } from "./operator.ts";
 
 export interface OneProcess {
 	/** The configuration in force: with the embedded database and keys filled in. */
@@ -77,14 +79,21 @@ export async function startOneProcess(
 		signal.throwIfAborted();
 		const node = await startNode(config, { units: UNITS });
 		undo.push(() => node.stop());
-		const ops = await startOps(config, () => node.readiness());
+		const token = randomBytes(32).toString("base64url");
+		const ops = await startOps(config, {
+			readiness: () => node.readiness(),
+			metrics: () => node.runtime.metrics.text(),
+			operate: { token, call: (action, params) => callAsOperator(node.broker, action, params) }
+		});
 		undo.push(() => ops.close());
 		const port = String(node.broker.metadata["gatewayPort"] ?? config.PORT);
+		const opsUrl = `http://${hostName(config.HOST)}:${ops.port}`;
+		undo.push(leaveDoor(folder.path, { pid: process.pid, opsUrl, token }));
 		return {
 			config,
 			node,
 			url: `http://${hostName(config.HOST)}:${port}`,
-			opsUrl: `http://${hostName(config.HOST)}:${ops.port}`,
+			opsUrl,
 			demoData,
 			postgres,
 			stop

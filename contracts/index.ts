@@ -4,6 +4,7 @@ import { auth } from "./auth.ts";
 import { catalogEvents, notificationsEvents, ordersEvents, usersEvents } from "./backbone.ts";
 import { carts } from "./carts.ts";
 import { categories } from "./categories.ts";
+import { events } from "./events.ts";
 import { inventory } from "./inventory.ts";
 import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
@@ -21,6 +22,7 @@ export const contracts = {
 	orders,
 	payments,
 	notifications,
+	events,
 	usersEvents,
 	catalogEvents,
 	ordersEvents,

@@ -87,6 +87,36 @@ export const Environment = Type.Object({
 		default: 1,
 		description: "Copies of each durable event in JetStream; 3 in production"
 	}),
+	EVENT_STREAM_MAX_BYTES: Type.Optional(
+		Type.Integer({
+			minimum: 1_000_000,
+			description:
+				"Bytes of JetStream that the events may take; the oldest go first. Default: as many as the server has"
+		})
+	),
+	EVENT_ACK_WAIT_MS: Type.Integer({
+		minimum: 500,
+		default: 10_000,
+		description:
+			"After how long without a sign of life an event is given to another node. Handlers that work say so in time"
+	}),
+	OUTBOX_RETENTION_DAYS: Positive(
+		"How long published events are kept in the databases, to heal a stream that has lost them",
+		7
+	),
+	INBOX_RETENTION_DAYS: Type.Integer({
+		minimum: 22,
+		default: 30,
+		description:
+			"How long it is known which events were handled. Longer than the stream's 14 days and a week for a replay by hand"
+	}),
+	CRASH_AT: Type.Optional(
+		Type.String({
+			pattern: "^[a-z-]+\\.[a-z-]+(?:#[1-9]\\d*)?$",
+			description:
+				"A place of lib/crash-point.ts at which the process kills itself; for tests, refused in production"
+		})
+	),
 	NODE_NAME: Type.Optional(
 		Type.String({
 			pattern: "^[A-Za-z0-9_-]{1,60}$",
@@ -218,6 +248,8 @@ export function readConfig(
 			mistakes.push(`${field} ${message}. ${describe(field)}`);
 	const config = values as unknown as Config;
 	if (config.NATS_URL) mistakes.push(...missingInCluster(config, units));
+	if (config.CRASH_AT && config.NODE_ENV === "production")
+		mistakes.push("CRASH_AT kills the process; it is for tests and refused in production.");
 	if (mistakes.length > 0) throw new ConfigError(mistakes);
 	return Object.freeze(config);
 }

@@ -83,6 +83,11 @@ export interface ActionContract<
 export interface EventContract<D extends TObject = TObject> {
 	readonly summary: string;
 	readonly data: D;
+	/**
+	 * How an event of the version before becomes one of this version, so that a handler of this one
+	 * is given the old ones too. Pure; it may drop and derive, but has nothing to ask.
+	 */
+	readonly upcasts?: { readonly from: EventName; readonly upcast: (data: any) => Static<D> };
 }
 export type EventName = `${string}.${string}.v${number}`;
 

@@ -1,7 +1,10 @@
 /** One group's database: its pool, its transactions, and the facts recorded in them. */
-import { Sequelize, type Transaction, QueryTypes } from "sequelize";
+import pg from "pg";
+import { Sequelize, Transaction } from "sequelize";
 import type { Events, Fact } from "../contracts/index.ts";
 import { currentContext, type WorkContext } from "./context.ts";
+import { crashPoint } from "./crash-point.ts";
+import { InvalidEventError, isKnown, problemsOf } from "./events/catalog.ts";
 import { aggregateType } from "./events/envelope.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -26,7 +29,8 @@ export interface Tx extends Queries {
 	 * Records a fact: it is stored with this transaction, and published after it has committed.
 	 * Call it after the aggregate's row was written here, so that the row's lock puts the events of
 	 * one aggregate in the order of their commits.
-	 * Throws a RangeError for data of more than 900 kB, which no stream would take.
+	 * Throws an InvalidEventError for data that breaks the event's contract, and a RangeError for
+	 * data of more than 900 kB, which no stream would take.
 	 */
 	record<K extends Fact>(type: K, aggregate: Versioned, data: Events[K]): void;
 	/** Runs when the transaction has committed; for wake-ups, nothing that must happen. */
@@ -45,11 +49,21 @@ interface Recorded {
 
 const MAX_DATA_BYTES = 900_000;
 
+const LIMITS = {
+	statement_timeout: 4_000,
+	// Where the server cannot say so any more.
+	query_timeout: 6_000,
+	idle_in_transaction_session_timeout: 10_000,
+	connectionTimeoutMillis: 3_000,
+	keepAlive: true
+};
+
 export class Database {
 	readonly group: string;
 	readonly url: string;
-	readonly sequelize: Sequelize;
-	/** Told after each commit that recorded events; true when the relay runs in this process. */
+	readonly #pool: pg.Pool;
+	#sequelize: Sequelize | undefined;
+	/** Told after each commit that recorded events; set when the relay runs in this process. */
 	onRecorded: (() => void) | undefined;
 	/** False while the leading relay is in this process: then the nudge does, and NOTIFY's lock is saved. */
 	notify = true;
@@ -57,24 +71,33 @@ export class Database {
 	constructor(group: string, url: string, { poolSize = 10 } = {}) {
 		this.group = group;
 		this.url = url;
-		this.sequelize = new Sequelize(url, {
-			dialect: "postgres",
-			logging: false,
-			pool: { max: poolSize, min: 0, acquire: 10_000, idle: 30_000 },
-			dialectOptions: {
-				application_name: `valence-${group}`,
-				statement_timeout: 4_000,
-				// Where the server cannot say so any more.
-				query_timeout: 6_000,
-				idle_in_transaction_session_timeout: 10_000,
-				connectionTimeoutMillis: 3_000,
-				keepAlive: true
-			}
+		this.#pool = new pg.Pool({
+			connectionString: url,
+			application_name: `valence-${group}`,
+			max: poolSize,
+			idleTimeoutMillis: 30_000,
+			...LIMITS
 		});
+		// A connection that breaks while nobody uses it; the next query opens another one.
+		this.#pool.on("error", () => {});
 	}
 
-	query<Row extends object>(sql: string, bind: readonly unknown[] = []): Promise<Row[]> {
-		return select<Row>(this.sequelize, undefined, sql, bind);
+	/**
+	 * For Sequelize models, with connections of its own: at most two, since they only read. Inside a
+	 * transaction a model uses the transaction's connection.
+	 */
+	get sequelize(): Sequelize {
+		this.#sequelize ??= new Sequelize(this.url, {
+			dialect: "postgres",
+			logging: false,
+			pool: { max: 2, min: 0, acquire: 10_000, idle: 30_000 },
+			dialectOptions: { application_name: `valence-${this.group}-models`, ...LIMITS }
+		});
+		return this.#sequelize;
+	}
+
+	async query<Row extends object>(sql: string, bind: readonly unknown[] = []): Promise<Row[]> {
+		return (await this.#pool.query<Row>(sql, [...bind])).rows;
 	}
 
 	async one<Row extends object>(
@@ -94,46 +117,98 @@ export class Database {
 	): Promise<T> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
-		const result = await this.sequelize.transaction(async transaction => {
-			const query = <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
-				select<Row>(this.sequelize, transaction, sql, bind);
-			const answer = await work({
-				transaction,
-				query,
-				one: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
-					(await query<Row>(sql, bind))[0],
-				record: (type, aggregate, data) => {
-					recorded.push(toRecorded(type, aggregate, data, context));
-				},
-				afterCommit: run => {
-					after.push(run);
-				}
-			});
-			if (recorded.length > 0) await this.#store(recorded, transaction);
+		const result = await this.#inTransaction(async client => {
+			const tx = this.#open(client, recorded, after, context);
+			const answer = await work(tx);
+			if (recorded.length > 0) await this.#store(recorded, tx);
+			crashPoint("writer.before-commit");
 			return answer;
 		});
+		crashPoint("writer.after-commit");
 		if (recorded.length > 0) this.onRecorded?.();
 		for (const run of after) run();
 		return result;
 	}
 
-	async #store(recorded: readonly Recorded[], transaction: Transaction): Promise<void> {
-		await select(
-			this.sequelize,
-			transaction,
+	async #inTransaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+		const client = await this.#pool.connect();
+		let broken: Error | undefined;
+		const onError = (error: Error) => {
+			broken = error;
+		};
+		client.on("error", onError);
+		try {
+			await client.query("BEGIN");
+			const answer = await work(client);
+			const { command } = await client.query("COMMIT");
+			// PostgreSQL answers so to the COMMIT of a transaction in which a statement failed, whoever swallowed that.
+			if (command === "ROLLBACK")
+				throw new Error("The transaction was rolled back: one of its statements had failed.");
+			return answer;
+		} catch (error) {
+			// A connection whose last statement may still be running, or that is gone, is of no use any more.
+			await client.query("ROLLBACK").catch((failed: Error) => {
+				broken ??= failed;
+			});
+			throw error;
+		} finally {
+			client.off("error", onError);
+			client.release(broken);
+		}
+	}
+
+	#open(
+		client: pg.PoolClient,
+		recorded: Recorded[],
+		after: (() => void)[],
+		context: WorkContext
+	): Tx {
+		const query = async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
+			(await client.query<Row>(sql, [...bind])).rows;
+		const models = () => this.sequelize;
+		let transaction: Transaction | undefined;
+		return {
+			query,
+			one: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
+				(await query<Row>(sql, bind))[0],
+			get transaction() {
+				transaction ??= joinTransaction(models(), client);
+				return transaction;
+			},
+			record: (type, aggregate, data) => {
+				recorded.push(toRecorded(type, aggregate, data, context));
+			},
+			afterCommit: run => {
+				after.push(run);
+			}
+		};
+	}
+
+	async #store(recorded: readonly Recorded[], tx: Queries): Promise<void> {
+		await tx.query(
 			`INSERT INTO outbox (event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers)
 			 SELECT event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers
 			 FROM jsonb_to_recordset($1::jsonb) AS e(event_id uuid, type text, aggregate_type text,
 			   aggregate_id uuid, aggregate_version int, payload jsonb, headers jsonb)`,
 			[JSON.stringify(recorded)]
 		);
-		if (this.notify)
-			await select(this.sequelize, transaction, "SELECT pg_notify('outbox', '')", []);
+		if (this.notify) await tx.query("SELECT pg_notify('outbox', '')");
 	}
 
 	async close(): Promise<void> {
-		await this.sequelize.close();
+		await Promise.all([this.#pool.end(), this.#sequelize?.close()]);
 	}
+}
+
+/** Lets Sequelize's models take part in a transaction that is already open on a connection. */
+function joinTransaction(sequelize: Sequelize, client: pg.PoolClient): Transaction {
+	// Its types hide both: what a query looks at is the connection alone.
+	const joined = new (Transaction as unknown as new (
+		sequelize: Sequelize,
+		options: object
+	) => Transaction & { connection: unknown })(sequelize, {});
+	joined.connection = client;
+	return joined;
 }
 
 function toRecorded(
@@ -142,7 +217,11 @@ function toRecorded(
 	payload: unknown,
 	{ correlationId = id, causationId, requestId, traceparent }: WorkContext
 ): Recorded {
-	const bytes = Buffer.byteLength(JSON.stringify(payload));
+	if (!isKnown(type)) throw new Error(`No contract declares the event ${type}.`);
+	const json = JSON.stringify(payload);
+	const problems = problemsOf(type, JSON.parse(json));
+	if (problems.length > 0) throw new InvalidEventError(type, problems);
+	const bytes = Buffer.byteLength(json);
 	if (bytes > MAX_DATA_BYTES)
 		throw new RangeError(
 			`The data of ${type} has ${bytes} bytes; at most ${MAX_DATA_BYTES} can be published.`
@@ -159,35 +238,31 @@ function toRecorded(
 	};
 }
 
-async function select<Row extends object>(
-	sequelize: Sequelize,
-	transaction: Transaction | undefined,
-	sql: string,
-	bind: readonly unknown[]
-): Promise<Row[]> {
-	return sequelize.query<Row>(sql, {
-		bind: [...bind],
-		type: QueryTypes.SELECT,
-		raw: true,
-		...(transaction ? { transaction } : {})
-	});
-}
-
-const RETRYABLE_STATES = /^(?:08|53|57P0|40001|40P01|55P03|57014)/;
+const RETRYABLE_STATES = /^(?:08|53|57P0|40001|40P01|55P03|57014|25P03)/;
+/** What `pg` says without a code when a connection is lost or does not come about. */
+const CONNECTION_LOST =
+	/^(?:Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout (?:expired|exceeded)|Cannot use a pool after)/;
 
 /** Whether it was the database's (or the network's) trouble and the same work may well succeed later. */
 export function isRetryable(error: unknown): boolean {
 	if (!(error instanceof Error)) return false;
-	const { name, parent, code, retryable } = error as Error & {
+	const { name, parent, code, retryable, message } = error as Error & {
 		parent?: { code?: string };
 		code?: unknown;
 		retryable?: boolean;
 	};
 	if (retryable === true) return true;
 	if (/^Sequelize(?:Connection|HostNot|AccessDenied|Timeout)/.test(name)) return true;
+	if (CONNECTION_LOST.test(message)) return true;
 	const state = parent?.code ?? code;
 	return (
 		typeof state === "string" &&
 		(RETRYABLE_STATES.test(state) || /^E(?:CONN|PIPE|TIMEDOUT|HOST)/.test(state))
 	);
+}
+
+/** The unique constraint that a write ran into, where that was the trouble. */
+export function violatedConstraint(error: unknown): string | undefined {
+	const { code, constraint } = error as { code?: unknown; constraint?: string };
+	return code === "23505" ? constraint : undefined;
 }

@@ -9,7 +9,7 @@ describe("the operators' port", () => {
 	let ops: OpsServer;
 	beforeEach(async () => {
 		missing = async () => [];
-		ops = await startOps(free, () => missing());
+		ops = await startOps(free, { readiness: () => missing(), metrics: () => undefined });
 	});
 	afterEach(() => ops.close());
 	const ask = async (path: string, method = "GET") => {
@@ -71,7 +71,10 @@ describe("the operators' port", () => {
 	it("is given back", async () => {
 		const { port } = ops;
 		await ops.close();
-		ops = await startOps({ ...free, OPS_PORT: port }, () => missing());
+		ops = await startOps(
+			{ ...free, OPS_PORT: port },
+			{ readiness: () => missing(), metrics: () => undefined }
+		);
 		expect(ops.port).toBe(port);
 	});
 });
@@ -80,7 +83,10 @@ it("says which variable to change where the operators' port is taken", async () 
 	const other = createServer();
 	await new Promise<void>(done => other.listen(0, "127.0.0.1", done));
 	const { port } = other.address() as { port: number };
-	const starting = startOps({ ...free, OPS_PORT: port }, async () => []);
+	const starting = startOps(
+		{ ...free, OPS_PORT: port },
+		{ readiness: async () => [], metrics: () => undefined }
+	);
 	await expect(starting).rejects.toThrow(StartupError);
 	await expect(starting).rejects.toThrow(`Port ${port} is taken. Set OPS_PORT`);
 	await new Promise(done => other.close(done));

@@ -4,11 +4,16 @@ import { databaseUrl, isCluster, type Config, type Group } from "./config.ts";
 import { Database } from "./database.ts";
 import { JetStream } from "./events/jetstream.ts";
 import { LocalStream } from "./events/local-stream.ts";
+import type { Inbox } from "./events/inbox.ts";
 import type { EventStream } from "./events/stream.ts";
+import { Metrics } from "./metrics.ts";
 
 export interface Runtime {
 	readonly config: Config;
 	readonly stream: EventStream;
+	readonly metrics: Metrics;
+	/** The durable consumers of this node, by name; for those who operate them. */
+	readonly inboxes: Map<string, Inbox>;
 	/** The group's database; one pool in this process, opened at the first use. */
 	readonly database: (group: Group) => Database;
 	close(): Promise<void>;
@@ -20,6 +25,8 @@ export async function createRuntime(config: Config): Promise<Runtime> {
 	return {
 		config,
 		stream,
+		metrics: new Metrics(),
+		inboxes: new Map(),
 		database(group) {
 			let database = databases.get(group);
 			if (!database) {

@@ -59,3 +59,48 @@ export const createEventTables: Migration = async ({ query }) => {
 export const dropEventTables: Migration = async ({ query }) => {
 	await query("DROP TABLE dead_letter, inbox_attempt, inbox_cursor, inbox, outbox");
 };
+
+/** What it takes to operate the backbone: rows set aside, replays with a dry run, an audit, retention, healing. */
+export const addEventOperations: Migration = async ({ query }) => {
+	// Set aside: it can never be published, and holds up its aggregate until somebody has looked at it.
+	await query("ALTER TABLE outbox ADD COLUMN failed_at timestamptz");
+	await query("CREATE INDEX outbox_failed ON outbox (aggregate_type, aggregate_id) WHERE failed_at IS NOT NULL");
+	await query("CREATE INDEX outbox_story ON outbox ((headers->>'correlationId'))");
+	await query("CREATE INDEX inbox_age ON inbox (processed_at)");
+	await query(`ALTER TABLE dead_letter
+		ADD COLUMN replays int NOT NULL DEFAULT 0,
+		ADD COLUMN settled_at timestamptz,
+		ADD COLUMN settled_by text,
+		ADD COLUMN note text`);
+	await query(`CREATE INDEX dead_letter_open ON dead_letter (consumer, aggregate_type, aggregate_id, aggregate_version)
+		WHERE state IN ('dead', 'parked')`);
+	// What an operator was shown by a dry run, so that it is just this that is replayed.
+	await query(`CREATE TABLE replay_snapshot (
+		id uuid PRIMARY KEY,
+		letters bigint[] NOT NULL,
+		by text NOT NULL,
+		created_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+	await query(`CREATE TABLE event_audit (
+		id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+		at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		by text NOT NULL,
+		action text NOT NULL,
+		detail jsonb NOT NULL)`);
+	// How much of each topic is no longer here: a projection cannot be rebuilt from what was purged.
+	await query(`CREATE TABLE outbox_purge (
+		aggregate_type text PRIMARY KEY,
+		events bigint NOT NULL,
+		newest timestamptz NOT NULL)`);
+	// The life of the stream that all published rows are known to be in.
+	await query(`CREATE TABLE outbox_stream (
+		one boolean PRIMARY KEY DEFAULT true CHECK (one),
+		epoch text NOT NULL,
+		healed_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+};
+
+export const dropEventOperations: Migration = async ({ query }) => {
+	await query("DROP TABLE outbox_stream, outbox_purge, event_audit, replay_snapshot");
+	await query("DROP INDEX dead_letter_open, inbox_age, outbox_story, outbox_failed");
+	await query("ALTER TABLE dead_letter DROP COLUMN replays, DROP COLUMN settled_at, DROP COLUMN settled_by, DROP COLUMN note");
+	await query("ALTER TABLE outbox DROP COLUMN failed_at");
+};

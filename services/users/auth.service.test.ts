@@ -244,7 +244,7 @@ describe("auth", () => {
 					"INSERT INTO refresh_token (hash, session_id, expires_at) VALUES (sha256('x'), $1, now())",
 					[identity.sessionId]
 				)
-			).rejects.toMatchObject({ name: "SequelizeUniqueConstraintError" });
+			).rejects.toMatchObject({ code: "23505" });
 		});
 
 		it("is kept as a hash only, and so is its successor", async () => {

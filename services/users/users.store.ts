@@ -1,8 +1,8 @@
 /** Users in SQL. What leaves here as a User has no password hash in it. */
-import { DataTypes, UniqueConstraintError } from "sequelize";
+import { DataTypes } from "sequelize";
 import { auth } from "../../contracts/auth.ts";
 import type { Role, User } from "../../contracts/users.ts";
-import type { Queries, Tx } from "../../lib/database.ts";
+import { violatedConstraint, type Queries, type Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 import { defineModel } from "../../mixins/repository.mixin.ts";
@@ -84,13 +84,10 @@ export async function createUser(tx: Tx, user: NewUser): Promise<User> {
 		tx.record("user.created.v1", { id, version }, { userId: id, email, username, name });
 		return toUser(row!);
 	} catch (error) {
-		const code = error instanceof UniqueConstraintError && TAKEN[constraintOf(error)];
+		const code = TAKEN[violatedConstraint(error) ?? ""];
 		throw code ? failure(auth, code) : error;
 	}
 }
-
-const constraintOf = (error: UniqueConstraintError): string =>
-	(error.parent as Error & { constraint?: string }).constraint ?? "";
 
 /** A user with what proves a log-in. */
 export interface Account {

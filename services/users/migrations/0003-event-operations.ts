@@ -1,0 +1,4 @@
+export {
+	addEventOperations as up,
+	dropEventOperations as down
+} from "../../../lib/events/tables.ts";
