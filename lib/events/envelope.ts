@@ -27,3 +27,41 @@ export const aggregateType = (type: string): string => type.slice(0, type.indexO
 
 /** The topic of an event type, as it is named to people: `order.events`. */
 export const topicOf = (type: string): string => `${aggregateType(type)}.events`;
+
+/** A row of an outbox, as far as it makes the envelope. */
+export interface OutboxRow {
+	readonly event_id: string;
+	readonly type: string;
+	readonly aggregate_type: string;
+	readonly aggregate_id: string;
+	readonly aggregate_version: number;
+	readonly payload: unknown;
+	readonly headers: Record<string, string>;
+	readonly created_at: Date;
+}
+
+/** The columns of an OutboxRow. */
+export const OUTBOX_COLUMNS =
+	"event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers, created_at";
+
+/** The event of a group as it travels. */
+export function toEnvelope(row: OutboxRow, group: string): Envelope {
+	const { correlationId, causationId, requestId, traceparent } = row.headers;
+	return {
+		specversion: "1.0",
+		id: row.event_id,
+		type: row.type,
+		source: `/valence/${group}`,
+		subject: `${row.aggregate_type}/${row.aggregate_id}`,
+		time: row.created_at.toISOString(),
+		datacontenttype: "application/json",
+		data: row.payload,
+		aggregatetype: row.aggregate_type,
+		aggregateid: row.aggregate_id,
+		aggregateversion: row.aggregate_version,
+		correlationid: correlationId ?? row.aggregate_id,
+		...(causationId ? { causationid: causationId } : {}),
+		...(requestId ? { requestid: requestId } : {}),
+		...(traceparent ? { traceparent } : {})
+	};
+}
