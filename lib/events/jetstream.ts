@@ -19,7 +19,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config.ts";
 import { connectNats, NatsUnreachableError, watchConnection } from "../nats.ts";
 import { crashPoint } from "../crash-point.ts";
-import { topicOf, type Envelope } from "./envelope.ts";
+import { natsSubject, natsSubjects, topicOf, type Envelope } from "./envelope.ts";
 import {
 	DONE,
 	UnpublishableError,
@@ -125,7 +125,7 @@ export class JetStream implements EventStream {
 		const epoch = this.#epoch ?? (await this.#ensureStream());
 		try {
 			const { seq, duplicate } = await this.#client.publish(
-				subjectOf(event.type),
+				natsSubject(event.type),
 				JSON.stringify(event),
 				{ msgID: event.id, timeout: TIMEOUT_MS }
 			);
@@ -286,7 +286,7 @@ export class JetStream implements EventStream {
 
 	/** When the first message of a topic from this place on was stored. */
 	async #timeOfNext(aggregateType: string, sequence: number): Promise<Date | undefined> {
-		const query = { seq: sequence, next_by_subj: topicSubject(aggregateType) };
+		const query = { seq: sequence, next_by_subj: natsSubjects(aggregateType) };
 		return this.#manager.streams.getMessage(STREAM, query).then(
 			({ time }) => time,
 			() => undefined
@@ -301,7 +301,7 @@ export class JetStream implements EventStream {
 			max_ack_pending: 256,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
-			filter_subject: topicSubject(aggregateType)
+			filter_subject: natsSubjects(aggregateType)
 		};
 		const found = await this.#manager.consumers.update(STREAM, name, changeable).catch(error => {
 			if (!isMissing(error)) throw error;
@@ -325,7 +325,7 @@ export class JetStream implements EventStream {
 		const { name, num_pending } = await this.#manager.consumers.add(STREAM, {
 			ack_policy: AckPolicy.None,
 			deliver_policy: DeliverPolicy.All,
-			filter_subject: topicSubject(aggregateType),
+			filter_subject: natsSubjects(aggregateType),
 			inactive_threshold: nanos(30_000),
 			mem_storage: true
 		});
@@ -418,9 +418,6 @@ export class JetStream implements EventStream {
 }
 
 const SUBJECTS = "events.>";
-const subjectOf = (type: string): string => `events.${type}`;
-const topicSubject = (aggregateType: string): string => `events.${aggregateType}.>`;
-
 /** Durable names bear no dots. */
 const durableName = (consumer: string, aggregateType: string): string =>
 	`${consumer}__${aggregateType}`;
