@@ -7,6 +7,7 @@ import { allContracts } from "../contracts/index.ts";
 import { breakingChanges, FROZEN } from "../lib/compatibility.ts";
 import { envExample } from "../lib/config.ts";
 import type { ServiceContract } from "../lib/contract.ts";
+import { asyncApiDocument } from "../services/gateway/asyncapi.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
 import { handlersOf, loadUnits, recordersOf, watchersOf, type UnitCode } from "./usage.ts";
 
@@ -44,6 +45,7 @@ async function documents(): Promise<Map<string, string>> {
 		".env.example": envExample(),
 		[FROZEN]: JSON.stringify(allContracts),
 		"docs/events.md": eventMatrix(await loadUnits()),
+		"docs/asyncapi.json": JSON.stringify(asyncApiDocument(allContracts)),
 		"docs/openapi.json": JSON.stringify(openApiDocument(allContracts, { serverUrl: "/" }))
 	};
 	const formatted = Object.entries(written).map(async ([path, text]): Promise<[string, string]> => {
