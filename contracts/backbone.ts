@@ -64,7 +64,10 @@ const backbone = <const N extends string>(name: N) =>
 		name,
 		failures: {
 			NO_SUCH_SNAPSHOT: { status: 409, message: "This snapshot is not known any more." },
-			NO_SUCH_PROJECTION: { status: 404, message: "This projection is not of this group." },
+			NO_SUCH_PROJECTION: {
+				status: 404,
+				message: "No service says that it can rebuild a projection of this name."
+			},
 			HISTORY_PURGED: {
 				status: 409,
 				message:

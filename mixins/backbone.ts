@@ -58,7 +58,7 @@ export const backboneService = (group: Group, declared: Contract | object): Serv
 			async replay({ params: { ids, filter, snapshotId: id, dryRun, by } }) {
 				const wanted = ids ? { ids } : filter && { filter };
 				const numbers = await (wanted ? select(this.db, wanted) : snapshotOf(this.db, id));
-				if (!numbers) throw failure(contract, wanted ? "NOT_FOUND" : "NO_SUCH_SNAPSHOT");
+				if (!numbers) throw nothingFor(contract, wanted);
 				if (wanted) await keepSnapshot(this.db, { id, numbers, by });
 				const inboxes = inboxesOf(this.broker, group);
 				if (dryRun) return planReplay(this.db, inboxes, numbers);
@@ -78,7 +78,7 @@ export const backboneService = (group: Group, declared: Contract | object): Serv
 			},
 			async retryOutbox({ params }) {
 				const waiting = await retrySetAside(this.db, params);
-				if (!waiting) throw failure(contract, "NOT_FOUND");
+				if (!waiting) throw failure(contract, "NOT_FOUND", { detail: NOT_ASIDE });
 				return waiting;
 			},
 			async recorded({ params }) {
@@ -131,10 +131,18 @@ const inboxesOf = (broker: ServiceBroker, group: Group): Inboxes =>
 
 async function letterOf(contract: Contract, db: Database, id: string): Promise<OpenedLetter> {
 	const found = await findLetter(db, id);
-	if (!found) throw failure(contract, "NOT_FOUND");
+	if (!found) throw failure(contract, "NOT_FOUND", { detail: NO_LETTER });
 	return found;
 }
 
+/** What a replay is to be of is not there (any more). */
+const nothingFor = (contract: Contract, wanted: object | undefined) =>
+	wanted
+		? failure(contract, "NOT_FOUND", { detail: NO_LETTER })
+		: failure(contract, "NO_SUCH_SNAPSHOT");
+
+const NO_LETTER = "There is no such dead letter.";
+const NOT_ASIDE = "There is no event of this id that was set aside.";
 const HISTORY_PAGE = 500;
 
 /** The events of these topics from all groups; each aggregate is recorded in one of them. */

@@ -40,7 +40,7 @@ async function askWhoIsThere<T>(question: (group: Group) => Promise<T>): Promise
 function groupOf(letterId: string): Group {
 	const { group } = parseLetterId(letterId);
 	const known = GROUPS.find(name => name === group);
-	if (!known) throw failure(events, "NOT_FOUND");
+	if (!known) throw failure(events, "NOT_FOUND", { detail: "There is no such dead letter." });
 	return known;
 }
 
@@ -96,7 +96,8 @@ async function tell(caller: Caller, correlationId: string): Promise<Story> {
 		caller.call(`${group}-events.recorded`, { correlationId, limit: STORY })
 	);
 	const story = inTime(recorded);
-	if (story.length === 0) throw failure(events, "NOT_FOUND");
+	if (story.length === 0)
+		throw failure(events, "NOT_FOUND", { detail: "No event of this id, and no story, is kept." });
 	const handled: Handled[] = [];
 	for (let from = 0; from < story.length; from += STORY) {
 		const eventIds = story.slice(from, from + STORY).map(({ id }) => id);
@@ -136,21 +137,21 @@ async function outboxOf(caller: Caller, broker: ServiceBroker, group: Group): Pr
 	return view.leader ? view : { ...view, leader: await leaderOf(broker, group) };
 }
 
-/** Does it in the one group that does not answer that there is no such thing; else it is `missing`. */
+/** Does it in the one group that does not answer with the failure that there is no such thing there. */
 async function inWhicheverGroup<T>(
-	work: (group: Group) => Promise<T>,
-	missing: "NOT_FOUND" | "NO_SUCH_PROJECTION"
+	missing: "NOT_FOUND" | "NO_SUCH_PROJECTION",
+	work: (group: Group) => Promise<T>
 ): Promise<T> {
-	let isOneAway = false;
+	const refusals: unknown[] = [];
 	for (const group of GROUPS)
 		try {
 			return await ask(work(group));
 		} catch (error) {
-			// It may be another one's, and says nothing about whether it is this one's.
-			if (isFailure(error, "GROUP_AWAY")) isOneAway = true;
-			else if (!isFailure(error, missing)) throw error;
+			if (!isFailure(error, missing) && !isFailure(error, "GROUP_AWAY")) throw error;
+			refusals.push(error);
 		}
-	throw failure(events, isOneAway ? "GROUP_AWAY" : missing);
+	// Where one is away, it may have been that one's.
+	throw (refusals.find(error => isFailure(error, "GROUP_AWAY")) ?? refusals[0]) as Error;
 }
 
 export default implement(events)({
@@ -195,9 +196,8 @@ export default implement(events)({
 			return { items: await askAll(group => outboxOf(ctx, this.broker, group)) };
 		},
 		async retryOutbox(ctx) {
-			return inWhicheverGroup(
-				group => ctx.call(`${group}-events.retryOutbox`, ctx.params),
-				"NOT_FOUND"
+			return inWhicheverGroup("NOT_FOUND", group =>
+				ctx.call(`${group}-events.retryOutbox`, ctx.params)
 			);
 		},
 		async tail(ctx) {
@@ -214,9 +214,8 @@ export default implement(events)({
 			return tell(ctx, await storyOf(ctx, ctx.params.id));
 		},
 		async rebuild(ctx) {
-			return inWhicheverGroup(
-				group => ctx.call(`${group}-events.rebuild`, ctx.params),
-				"NO_SUCH_PROJECTION"
+			return inWhicheverGroup("NO_SUCH_PROJECTION", group =>
+				ctx.call(`${group}-events.rebuild`, ctx.params)
 			);
 		}
 	}
