@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "nats";
 import { envelope } from "../../tests/support/publisher.ts";
-import { TestServer } from "../../tests/support/servers.ts";
+import { BreakableServer } from "../../bin/breakable-server.ts";
 import { until } from "../../tests/support/until.ts";
 import { readConfig } from "../config.ts";
 import { NatsUnreachableError } from "../nats.ts";
@@ -12,7 +12,7 @@ import { JetStream, STREAM } from "./jetstream.ts";
 import { LocalStream } from "./local-stream.ts";
 import { DONE, type EventStream, type Verdict } from "./stream.ts";
 
-let nats: TestServer;
+let nats: BreakableServer;
 const open: EventStream[] = [];
 const openJetStream = async (options?: { ackWaitMs: number }): Promise<JetStream> => {
 	const stream = await JetStream.connect(readConfig({ NATS_URL: nats.url }), options);
@@ -26,7 +26,7 @@ const openLocalStream = (): LocalStream => {
 };
 
 beforeAll(async () => {
-	nats = await TestServer.nats();
+	nats = await BreakableServer.nats();
 });
 afterEach(async () => {
 	for (const stream of open.splice(0)) await stream.close();
@@ -388,7 +388,7 @@ describe("the jetstream stream, when NATS", () => {
 	});
 
 	it("has no JetStream, says so", async () => {
-		const plain = await TestServer.nats({ jetStream: false });
+		const plain = await BreakableServer.nats({ jetStream: false });
 		try {
 			await expect(JetStream.connect(readConfig({ NATS_URL: plain.url }))).rejects.toThrow(
 				/without JetStream.*-js/
