@@ -160,15 +160,15 @@ function checkEffects({ name, type, ordered }: Consumer, took: Took, found: Find
 		if (!applied.has(id)) found.add("lost", `${name} did not apply ${type} of ${key}`, key);
 	if (!ordered) return;
 	for (const [account, own] of Map.groupBy(effects, effect => effect.account)) {
-		const inOrder = own.toSorted((a, b) => a.position! - b.position!);
 		// What comes a second time is counted as a double, not as out of order too.
-		const first = [
-			...new Map(inOrder.toReversed().map(effect => [effect.event_id, effect])).values()
-		];
-		for (const [index, { version }] of first.reverse().entries()) {
-			const before = first[index - 1]?.version ?? 0;
+		const seen = new Set<string>();
+		let before = 0;
+		for (const { event_id: id, version } of own.toSorted((a, b) => a.position! - b.position!)) {
+			if (seen.has(id)) continue;
+			seen.add(id);
 			if (version !== before + 1)
 				found.add("outOfOrder", `${name} applied version ${version} of ${account} after ${before}`);
+			before = version;
 		}
 	}
 }

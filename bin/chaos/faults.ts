@@ -15,8 +15,7 @@ export async function inject(
 			await ground.killNats(durationMs);
 			return "it is back";
 		case "nats-emptied":
-			await ground.killNats(durationMs, { emptied: true });
-			return "it is back, empty";
+			return emptyNats(ground, durationMs);
 		case "postgres":
 			await ground.killPostgres();
 			return "it has recovered";
@@ -39,6 +38,20 @@ export async function inject(
 		default:
 			return disturb(replica.links[link!], kind, durationMs, delayMs);
 	}
+}
+
+const PILE_UP_MS = 1_500;
+
+/** Readers are cut off before, so that the store holds events that nobody has handled when it is lost. */
+async function emptyNats(ground: Ground, durationMs: number): Promise<string> {
+	const links = ground.replicas
+		.filter(({ role }) => role === "reader")
+		.map(each => each.links.nats);
+	for (const link of links) link.disturb("cut");
+	await sleep(PILE_UP_MS);
+	await ground.killNats(durationMs, { emptied: true });
+	for (const link of links) link.heal();
+	return "it is back, empty";
 }
 
 async function disturb(
