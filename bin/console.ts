@@ -16,10 +16,10 @@ export function progressLine(stream: NodeJS.WriteStream = process.stdout): (step
 }
 
 /** Ends the process with a message that says what to do, without a stack where a person can mend it. */
-export function die(error: unknown): never {
+export function die(error: unknown, code = 1): never {
 	const mendable = [ConfigError, StartupError, NewerSchemaError, OlderSchemaError].some(
 		kind => error instanceof kind
 	);
 	console.error(mendable ? `\n${(error as Error).message}` : error);
-	process.exit(1);
+	process.exit(code);
 }

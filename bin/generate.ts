@@ -1,62 +1,28 @@
 /** `npm run generate` writes the documents that are derived from the code; `--check` compares them. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
-import type { ServiceSchema } from "moleculer";
 import { format, resolveConfig } from "prettier";
 import { allContracts } from "../contracts/index.ts";
-import { breakingChanges } from "../lib/compatibility.ts";
-import { envExample, UNITS, type Unit } from "../lib/config.ts";
+import { breakingChanges, FROZEN } from "../lib/compatibility.ts";
+import { envExample } from "../lib/config.ts";
 import type { ServiceContract } from "../lib/contract.ts";
-import { loadServices } from "../lib/node.ts";
+import { asyncApiDocument } from "../services/gateway/asyncapi.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
+import { handlersOf, loadUnits, recordersOf, watchersOf, type UnitCode } from "./usage.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** What the contracts promised when this was last written. */
-const FROZEN = "docs/contracts.json";
-
-interface Service {
-	readonly unit: Unit;
-	readonly schema: ServiceSchema & { readonly durable?: Record<string, unknown> };
-}
-
-const loadAll = async (): Promise<Service[]> =>
-	(
-		await Promise.all(
-			UNITS.map(async unit => (await loadServices(unit)).map(schema => ({ unit, schema })))
-		)
-	).flat();
-
-/** The sources of a unit, without its tests. */
-const sourcesOf = (unit: Unit): string =>
-	readdirSync(join(root, "services", unit), { recursive: true, encoding: "utf8" })
-		.filter(file => file.endsWith(".ts") && !/\.(?:test|fixtures)\.ts$/.test(file))
-		.map(file => readFileSync(join(root, "services", unit, file), "utf8"))
-		.join("\n");
-
 /** Who records which fact, and who does something about it. */
-function eventMatrix(services: readonly Service[]): string {
-	const sources = UNITS.map(unit => ({ unit, source: sourcesOf(unit) }));
-	// A fact that is named as a value is recorded; one that is named as a key (or in a type) is handled.
-	const recorders = (type: string) => {
-		const asValue = new RegExp(`(?<!\\w\\[)"${type.replaceAll(".", "\\.")}"(?!\\s*[(:])`);
-		return sources.filter(({ source }) => asValue.test(source)).map(({ unit }) => unit);
-	};
-	const those = (wanted: (schema: Service["schema"]) => object | undefined, type: string) =>
-		services
-			.filter(({ schema }) => Object.hasOwn(wanted(schema) ?? {}, type))
-			.map(({ schema, unit }) => `${unit}: ${schema.name}`);
+function eventMatrix(units: readonly UnitCode[]): string {
 	const rows = allContracts.flatMap(({ events }) =>
 		Object.entries(events).map(([type, { summary }]) =>
 			[
 				`\`${type}\``,
 				summary,
-				...[
-					recorders(type),
-					those(schema => schema.durable, type),
-					those(schema => schema.events, type)
-				].map(names => names.join(", ") || "–")
+				...[recordersOf, handlersOf, watchersOf].map(
+					usersOf => usersOf(units, type).join(", ") || "–"
+				)
 			].join(" | ")
 		)
 	);
@@ -78,7 +44,8 @@ async function documents(): Promise<Map<string, string>> {
 	const written = {
 		".env.example": envExample(),
 		[FROZEN]: JSON.stringify(allContracts),
-		"docs/events.md": eventMatrix(await loadAll()),
+		"docs/events.md": eventMatrix(await loadUnits()),
+		"docs/asyncapi.json": JSON.stringify(asyncApiDocument(allContracts)),
 		"docs/openapi.json": JSON.stringify(openApiDocument(allContracts, { serverUrl: "/" }))
 	};
 	const formatted = Object.entries(written).map(async ([path, text]): Promise<[string, string]> => {
@@ -108,7 +75,7 @@ const promised = JSON.parse(read(FROZEN) ?? "[]") as ServiceContract[];
 const broken = breakingChanges(promised, allContracts);
 if (broken.length > 0) {
 	console.error(
-		`The contracts break what was promised:\n${broken.map(change => `  - ${change}`).join("\n")}\nAdd a new version beside the old one. Where nobody relies on it yet, take the promise out of ${FROZEN} by hand.`
+		`The contracts break what was promised:\n${broken.map(({ text }) => `  - ${text}`).join("\n")}\nAdd a new version beside the old one. Where nobody relies on it yet, take the promise out of ${FROZEN} by hand.`
 	);
 	process.exit(1);
 }

@@ -172,7 +172,8 @@ const backbone = <const N extends string>(name: N) =>
 				result: Type.Array(Handled)
 			},
 			history: {
-				summary: "Envelopes of a topic in the order of their records, page by page; says where some were purged",
+				summary:
+					"Envelopes of a topic in the order of their records, page by page; says where some were purged",
 				access: "internal",
 				idempotent: true,
 				timeout: 20_000,

@@ -1,6 +1,15 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, IdempotencyKey, Nullable, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
+import {
+	Id,
+	IdempotencyKey,
+	Nullable,
+	Page,
+	pageParams,
+	Params,
+	Text,
+	Timestamp
+} from "./common.ts";
 
 /** `order.events` */
 export const Topic = Type.String({
@@ -8,7 +17,11 @@ export const Topic = Type.String({
 	maxLength: 100,
 	examples: ["order.events"]
 });
-const Consumer = Type.String({ pattern: "^[a-z][a-z0-9-]*$", maxLength: 100, examples: ["inventory"] });
+const Consumer = Type.String({
+	pattern: "^[a-z][a-z0-9-]*$",
+	maxLength: 100,
+	examples: ["inventory"]
+});
 const EventType = Type.String({
 	pattern: "^[a-z][a-z0-9-]*\\.[a-z][a-z0-9-]*\\.v[0-9]+$",
 	maxLength: 200,
@@ -73,7 +86,8 @@ export const ReplayItem = Type.Object(
 			Type.String({ description: "The handler that runs; null where only the order is kept" })
 		),
 		effects: Type.Array(Type.String(), {
-			description: "What exists already because of this event: recorded events, jobs, its inbox entry"
+			description:
+				"What exists already because of this event: recorded events, jobs, its inbox entry"
 		}),
 		outcome: Type.Enum(["planned", "resolved", "failed", "waiting", "settled-before"]),
 		error: Nullable(Type.String())
@@ -219,7 +233,8 @@ export const events = contract({
 		},
 		HISTORY_PURGED: {
 			status: 409,
-			message: "Part of the events that the projection is made of have been purged; a rebuild would lose what they told."
+			message:
+				"Part of the events that the projection is made of have been purged; a rebuild would lose what they told."
 		},
 		SECOND_PERSON_NEEDED: {
 			status: 409,
@@ -280,7 +295,11 @@ export const events = contract({
 			access: "internal",
 			idempotent: true,
 			params: Params({ id: LetterId }),
-			result: Type.Object({ letter: DeadLetter, event: Type.Unknown(), stack: Nullable(Type.String()) }),
+			result: Type.Object({
+				letter: DeadLetter,
+				event: Type.Unknown(),
+				stack: Nullable(Type.String())
+			}),
 			failures: ["NOT_FOUND"]
 		},
 		discard: {
@@ -322,7 +341,11 @@ export const events = contract({
 			access: "internal",
 			idempotent: true,
 			params: Params({
-				id: Type.String({ minLength: 1, maxLength: 200, description: "An event's id, or a correlation id" })
+				id: Type.String({
+					minLength: 1,
+					maxLength: 200,
+					description: "An event's id, or a correlation id"
+				})
 			}),
 			result: Story,
 			failures: ["NOT_FOUND", "GROUP_AWAY"]

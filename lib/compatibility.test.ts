@@ -1,5 +1,5 @@
 import { Type, type TObject, type TSchema } from "typebox";
-import { breakingChanges } from "./compatibility.ts";
+import { additions, breakingChanges } from "./compatibility.ts";
 import { contract, type ActionContract, type ServiceContract } from "./contract.ts";
 
 const Params = (properties: Record<string, TSchema>) =>
@@ -74,7 +74,10 @@ const boxes = (changed: Changed = {}) =>
 	}) as ServiceContract;
 /** As it stands in the file that froze it. */
 const promised = JSON.parse(JSON.stringify([boxes()])) as ServiceContract[];
-const broken = (changed: Changed) => breakingChanges(promised, [boxes(changed)]);
+const broken = (changed: Changed) =>
+	breakingChanges(promised, [boxes(changed)]).map(({ text }) => text);
+const added = (changed: Changed) =>
+	additions(promised, [boxes(changed)]).map(({ kind, subject }) => `${kind} ${subject}`);
 const without = <T extends object>(fields: T, name: keyof T) => {
 	const { [name]: _, ...rest } = fields;
 	return rest as Record<string, TSchema>;
@@ -276,7 +279,74 @@ describe("what breaks a promise", () => {
 		expect(broken(changed)).toEqual(expected);
 	});
 
-	it("is told for a whole service", () => {
-		expect(breakingChanges(promised, [])).toHaveLength(4);
+	it("is told for a whole service, each by its name", () => {
+		expect(breakingChanges(promised, [])).toEqual(
+			[
+				["action", "boxes.get"],
+				["action", "boxes.internal"],
+				["event", "box.opened.v1"],
+				["failure", "boxes.EMPTY"]
+			].map(([kind, subject]) => ({ kind, subject, text: `${subject} has been removed` }))
+		);
+	});
+
+	it("names what it breaks apart from the place where it does", () => {
+		expect(breakingChanges(promised, [boxes({ result: without(result, "note") })])).toMatchObject([
+			{ kind: "action", subject: "boxes.get" }
+		]);
+	});
+});
+
+describe("what is new", () => {
+	const colour = Type.Optional(Type.String());
+
+	it.each<[string, Changed, string[]]>([
+		["nothing", {}, []],
+		["nothing, where things are only explained anew", { get: { summary: "Look" } }, []],
+		["an action", { more: { count: internal } }, ["action boxes.count"]],
+		[
+			"a failure, and who may tell it",
+			{ failures: { EMPTY, FULL: EMPTY }, get: { failures: ["EMPTY", "NOT_FOUND", "FULL"] } },
+			["failure boxes.get FULL", "failure boxes.FULL"]
+		],
+		[
+			"a route for what had none",
+			{ internal: { rest: { route: "GET /count", tag: "Boxes" } } },
+			["route boxes.internal GET /count"]
+		],
+		["an optional parameter", { params: { ...params, colour } }, ["field boxes.get params.colour"]],
+		[
+			"an optional field deep in the result",
+			{
+				result: {
+					...result,
+					lines: Type.Array(Type.Object({ quantity: Type.Integer(), colour })),
+					parent: Type.Union([Type.String(), Type.Null()])
+				}
+			},
+			["field boxes.get result.lines items.colour"]
+		],
+		[
+			"an optional field of an event",
+			{ event: Type.Object({ ...data, colour }) },
+			["field box.opened.v1.colour"]
+		],
+		[
+			"no field that has to be there, which breaks",
+			{ event: Type.Object({ ...data, colour: Type.String() }) },
+			[]
+		],
+		["not what is gone", { get: null, event: null }, []]
+	])("%s", (_, changed, expected) => {
+		expect(added(changed)).toEqual(expected);
+	});
+
+	it("is a whole service", () => {
+		expect(additions([], [boxes()]).map(({ subject }) => subject)).toEqual([
+			"boxes.get",
+			"boxes.internal",
+			"box.opened.v1",
+			"boxes.EMPTY"
+		]);
 	});
 });

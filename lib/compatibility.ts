@@ -3,16 +3,39 @@
  * on it. A new action, event or failure may be added, and an optional field; anything else needs a
  * new version beside the old one.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { ActionContract, ServiceContract } from "./contract.ts";
+import {
+	addedFields,
+	changes,
+	toJson,
+	withoutDocumentation,
+	type JsonObject
+} from "./schema-changes.ts";
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-type JsonObject = { readonly [key: string]: Json };
+/** What the contracts promised when this was last written, from the root of the repository. */
+export const FROZEN = "docs/contracts.json";
 
+/** A promise that is not kept. */
+export interface Change {
+	readonly kind: "action" | "event" | "failure";
+	/** `orders.place`, `order.created.v1`, `orders.CART_EMPTY` */
+	readonly subject: string;
+	/** What has become of it, as a sentence. */
+	readonly text: string;
+}
+
+/** Something new that breaks nothing. */
+export interface Addition {
+	readonly kind: "action" | "event" | "failure" | "field" | "route";
+	/** What is new: a name as that of a change, or the path to it: `order.created.v1.items items.gift`. */
+	readonly subject: string;
+}
+
+type Route = JsonObject & { readonly route: string };
 interface PublishedAction {
 	readonly access: string;
 	readonly idempotent: boolean;
-	readonly rest?: JsonObject;
+	readonly rest?: Route;
 	readonly params: JsonObject;
 	readonly result: JsonObject;
 	readonly failures: readonly string[];
@@ -64,7 +87,7 @@ function publishedAction(contract: ActionContract): PublishedAction {
 	return {
 		access,
 		idempotent,
-		...(rest ? { rest: toJson(route) as JsonObject } : {}),
+		...(rest ? { rest: toJson(route) as Route } : {}),
 		params: withoutDocumentation(params),
 		result: withoutDocumentation(result),
 		failures
@@ -72,28 +95,32 @@ function publishedAction(contract: ActionContract): PublishedAction {
 }
 
 /**
- * Each promise of these contracts that their successors do not keep, as a sentence; empty when all
- * are kept. What was promised may as well be the JSON that was written of it.
+ * Each promise of these contracts that their successors do not keep; empty when all are kept. What
+ * was promised may as well be the JSON that was written of it.
  */
 export function breakingChanges(
 	promised: readonly ServiceContract[],
 	contracts: readonly ServiceContract[]
-): string[] {
+): Change[] {
 	const [before, after] = [publishedBy(promised), publishedBy(contracts)];
 	return [
-		...kept(before.actions, after.actions, brokenAction),
-		...kept(before.events, after.events, changes),
-		...kept(before.failures, after.failures, changes)
+		...broken("action", before.actions, after.actions, brokenAction),
+		...broken("event", before.events, after.events, changes),
+		...broken("failure", before.failures, after.failures, changes)
 	];
 }
 
-function kept<T>(
+function broken<T>(
+	kind: Change["kind"],
 	before: Readonly<Record<string, T>>,
 	after: Readonly<Record<string, T>>,
 	compare: (before: T, after: T, path: string) => string[]
-): string[] {
-	return Object.entries(before).flatMap(([name, promise]) =>
-		Object.hasOwn(after, name) ? compare(promise, after[name]!, name) : [`${name} has been removed`]
+): Change[] {
+	return Object.entries(before).flatMap(([subject, promise]) =>
+		(Object.hasOwn(after, subject)
+			? compare(promise, after[subject]!, subject)
+			: [`${subject} has been removed`]
+		).map(text => ({ kind, subject, text }))
 	);
 }
 
@@ -110,88 +137,45 @@ const brokenAction = (before: PublishedAction, after: PublishedAction, path: str
 		.map(code => `${path} failure ${code} has been removed`)
 ];
 
-const isObject = (value: Json | undefined): value is JsonObject =>
-	typeof value === "object" && value !== null && !Array.isArray(value);
-const isArray = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
-
-/** Differences of two schemas, but for optional properties that were added. */
-function changes(before: Json | undefined, after: Json | undefined, path: string): string[] {
-	if (isObject(before) && isObject(after)) {
-		const { properties, required, ...rest } = before;
-		const { properties: nextProperties, required: nextRequired, ...nextRest } = after;
-		const keys = [...new Set([...Object.keys(rest), ...Object.keys(nextRest)])];
-		return [
-			...(isObject(properties) && isObject(nextProperties)
-				? changedProperties(
-						{ fields: properties, required: namesIn(required) },
-						{ fields: nextProperties, required: namesIn(nextRequired) },
-						path
-					)
-				: [
-						...changes(properties, nextProperties, `${path} properties`),
-						...changes(required, nextRequired, `${path} required`)
-					]),
-			...keys.flatMap(key => changes(rest[key], nextRest[key], `${path} ${key}`))
-		];
-	}
-	if (isArray(before) && isArray(after) && before.length === after.length && !path.endsWith("enum"))
-		return before.flatMap((item, index) => changes(item, after[index], `${path}[${index}]`));
-	return isDeepStrictEqual(sorted(before), sorted(after))
-		? []
-		: [`${path} was ${show(before)} and is ${show(after)}`];
+/** What these contracts promise beyond what was promised before, and break nobody by. */
+export function additions(
+	promised: readonly ServiceContract[],
+	contracts: readonly ServiceContract[]
+): Addition[] {
+	const [before, after] = [publishedBy(promised), publishedBy(contracts)];
+	return [
+		...added("action", before.actions, after.actions, addedToAction),
+		...added("event", before.events, after.events, (old, now, path) =>
+			addedFields(old, now, path).map(field)
+		),
+		...added("failure", before.failures, after.failures, () => [])
+	];
 }
 
-interface Fields {
-	readonly fields: JsonObject;
-	readonly required: readonly string[];
-}
-
-function changedProperties(before: Fields, after: Fields, path: string): string[] {
-	const old = Object.entries(before.fields).flatMap(([name, schema]) => {
-		if (!Object.hasOwn(after.fields, name)) return [`${path}.${name} has been removed`];
-		const was = before.required.includes(name);
-		const is = after.required.includes(name);
-		return [
-			...(was && !is ? [`${path}.${name} is not required any more`] : []),
-			...(is && !was ? [`${path}.${name} is required by now`] : []),
-			...changes(schema, after.fields[name], `${path}.${name}`)
-		];
-	});
-	const added = Object.keys(after.fields)
-		.filter(name => !Object.hasOwn(before.fields, name) && after.required.includes(name))
-		.map(name => `${path}.${name} is new and not optional`);
-	return [...old, ...added];
-}
-
-const namesIn = (required: Json | undefined): readonly string[] =>
-	isArray(required) ? (required as readonly string[]) : [];
-/** The order of an enum's values means nothing. */
-const sorted = (value: Json | undefined): Json | undefined =>
-	isArray(value) ? value.map(show).sort() : value;
-const show = (value: Json | undefined): string =>
-	value === undefined ? "absent" : JSON.stringify(value);
-
-const toJson = (value: unknown): Json => JSON.parse(JSON.stringify(value)) as Json;
-
-const DOCUMENTATION = new Set(["title", "description", "examples"]);
-
-/** The schema as JSON, without what only explains it. */
-function withoutDocumentation(schema: object): JsonObject {
-	return strip(toJson(schema)) as JsonObject;
-}
-
-function strip(schema: Json): Json {
-	if (isArray(schema)) return schema.map(strip);
-	if (!isObject(schema)) return schema;
-	return Object.fromEntries(
-		Object.entries(schema)
-			.filter(([key]) => !DOCUMENTATION.has(key))
-			.map(([key, value]) => [
-				key,
-				// The names in here are those of fields, whatever they are called.
-				key === "properties" && isObject(value)
-					? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, strip(field)]))
-					: strip(value)
-			])
+function added<T>(
+	kind: Addition["kind"],
+	before: Readonly<Record<string, T>>,
+	after: Readonly<Record<string, T>>,
+	within: (before: T, after: T, path: string) => Addition[]
+): Addition[] {
+	return Object.entries(after).flatMap(([subject, now]) =>
+		Object.hasOwn(before, subject) ? within(before[subject]!, now, subject) : [{ kind, subject }]
 	);
 }
+
+const field = (subject: string): Addition => ({ kind: "field", subject });
+
+const addedToAction = (
+	before: PublishedAction,
+	after: PublishedAction,
+	path: string
+): Addition[] => [
+	...(after.rest && !before.rest
+		? [{ kind: "route" as const, subject: `${path} ${after.rest.route}` }]
+		: []),
+	...addedFields(before.params, after.params, `${path} params`).map(field),
+	...addedFields(before.result, after.result, `${path} result`).map(field),
+	...after.failures
+		.filter(code => !before.failures.includes(code))
+		.map(code => ({ kind: "failure" as const, subject: `${path} ${code}` }))
+];

@@ -58,6 +58,14 @@ const LIMITS = {
 	keepAlive: true
 };
 
+/** For a statement that works through a whole table. `pg` takes it, but its types do not know. */
+const PATIENT: object = { query_timeout: 600_000 };
+
+export interface TransactionOptions {
+	/** For maintenance that moves much: its statements may take long, and it may wait between them. */
+	readonly patient?: boolean;
+}
+
 export class Database {
 	readonly group: string;
 	readonly url: string;
@@ -113,12 +121,17 @@ export class Database {
 	 */
 	async transaction<T>(
 		work: (tx: Tx) => Promise<T>,
-		context: WorkContext = currentContext()
+		context: WorkContext = currentContext(),
+		{ patient = false }: TransactionOptions = {}
 	): Promise<T> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
 		const result = await this.#inTransaction(async client => {
-			const tx = this.#open(client, recorded, after, context);
+			if (patient)
+				await client.query(
+					"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+				);
+			const tx = this.#open(client, recorded, after, context, patient);
 			const answer = await work(tx);
 			if (recorded.length > 0) await this.#store(recorded, tx);
 			crashPoint("writer.before-commit");
@@ -161,10 +174,14 @@ export class Database {
 		client: pg.PoolClient,
 		recorded: Recorded[],
 		after: (() => void)[],
-		context: WorkContext
+		context: WorkContext,
+		patient: boolean
 	): Tx {
-		const query = async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
-			(await client.query<Row>(sql, [...bind])).rows;
+		const query = async <Row extends object>(text: string, bind: readonly unknown[] = []) => {
+			const values = [...bind];
+			return (await client.query<Row>(patient ? { text, values, ...PATIENT } : { text, values }))
+				.rows;
+		};
 		const models = () => this.sequelize;
 		let transaction: Transaction | undefined;
 		return {
@@ -203,10 +220,12 @@ export class Database {
 /** Lets Sequelize's models take part in a transaction that is already open on a connection. */
 function joinTransaction(sequelize: Sequelize, client: pg.PoolClient): Transaction {
 	// Its types hide both: what a query looks at is the connection alone.
-	const joined = new (Transaction as unknown as new (
-		sequelize: Sequelize,
-		options: object
-	) => Transaction & { connection: unknown })(sequelize, {});
+	const joined = new (
+		Transaction as unknown as new (
+			sequelize: Sequelize,
+			options: object
+		) => Transaction & { connection: unknown }
+	)(sequelize, {});
 	joined.connection = client;
 	return joined;
 }

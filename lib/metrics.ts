@@ -4,16 +4,22 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 export class Metrics {
 	readonly registry = new Registry();
 	readonly events = new EventMetrics(this.registry);
+	readonly #readers = new Set<() => Promise<void>>();
+
+	/** Has `read` look up figures whenever somebody asks for them. Where it fails, they stay as they were. */
+	onRead(read: () => Promise<void>): void {
+		this.#readers.add(read);
+	}
 
 	/** Everything, in Prometheus' text format. */
-	text(): Promise<string> {
+	async text(): Promise<string> {
+		await Promise.allSettled([...this.#readers].map(read => read()));
 		return this.registry.metrics();
 	}
 }
 
 /** What the event backbone counts. Names and alarms: docs/runbooks/events.md. */
 export class EventMetrics {
-	readonly #registry: Registry;
 	readonly recordedToPublished: Histogram<"group">;
 	readonly publish: Histogram<"group">;
 	readonly publishFailures: Counter<"group">;
@@ -27,9 +33,19 @@ export class EventMetrics {
 	readonly retries: Counter<"consumer" | "reason">;
 	readonly deadLettered: Counter<"consumer" | "state">;
 	readonly malformed: Counter<"consumer">;
+	readonly unpublished: Gauge<"group">;
+	readonly oldestUnpublished: Gauge<"group">;
+	readonly waitingSetAside: Gauge<"group">;
+	readonly isLeader: Gauge<"group">;
+	readonly openLetters: Gauge<"group" | "state">;
+	readonly blockedAggregates: Gauge<"group">;
+	readonly lag: Gauge<"consumer" | "topic">;
+	readonly oldestUnacknowledged: Gauge<"consumer" | "topic">;
+	readonly streamBytes: Gauge;
+	readonly streamMaxBytes: Gauge;
+	readonly streamLastSequence: Gauge;
 
 	constructor(registry: Registry) {
-		this.#registry = registry;
 		const registers = [registry];
 		const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
 			new Counter({ name: `valence_${name}_total`, help, labelNames, registers });
@@ -86,25 +102,54 @@ export class EventMetrics {
 		this.malformed = counter("malformed_messages", "Messages of the stream that are no events", [
 			"consumer"
 		]);
-	}
-
-	/** A figure that is looked up when it is asked for. What it throws leaves it out. */
-	gauge<L extends string>(
-		name: string,
-		help: string,
-		labelNames: readonly L[],
-		read: () => Promise<readonly { labels: Partial<Record<L, string>>; value: number }[]>
-	): void {
-		new Gauge<L>({
-			name: `valence_${name}`,
-			help,
-			labelNames: [...labelNames],
-			registers: [this.#registry],
-			async collect() {
-				this.reset();
-				for (const { labels, value } of await read().catch(() => []))
-					this.set(labels as never, value);
-			}
-		});
+		const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+			new Gauge({ name: `valence_${name}`, help, labelNames, registers });
+		this.unpublished = gauge("outbox_unpublished", "Events that are not in the stream yet", [
+			"group"
+		]);
+		this.oldestUnpublished = gauge(
+			"outbox_oldest_age_seconds",
+			"Age of the oldest event that is not in the stream yet",
+			["group"]
+		);
+		this.waitingSetAside = gauge(
+			"outbox_set_aside",
+			"Events that were set aside and wait for somebody",
+			["group"]
+		);
+		this.isLeader = gauge(
+			"relay_is_leader",
+			"1 where this node relays the group's events; the sum over all nodes must be 1",
+			["group"]
+		);
+		this.openLetters = gauge("dead_letters_open", "Dead letters that are not settled", [
+			"group",
+			"state"
+		]);
+		this.blockedAggregates = gauge(
+			"aggregates_blocked",
+			"Aggregates that wait at a consumer for a dead letter to be settled",
+			["group"]
+		);
+		this.lag = gauge("stream_lag", "Events that a consumer has not acknowledged", [
+			"consumer",
+			"topic"
+		]);
+		this.oldestUnacknowledged = gauge(
+			"consumer_oldest_unacked_seconds",
+			"Age of the oldest event that a consumer has not acknowledged",
+			["consumer", "topic"]
+		);
+		this.streamBytes = gauge("stream_bytes", "Bytes of the stream", []);
+		this.streamMaxBytes = gauge(
+			"stream_max_bytes",
+			"Bytes that the stream may have; 0 without bound",
+			[]
+		);
+		this.streamLastSequence = gauge(
+			"stream_last_sequence",
+			"Place of the newest event; one that goes down has lost events",
+			[]
+		);
 	}
 }

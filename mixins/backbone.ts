@@ -2,10 +2,10 @@
 import type { ServiceSchema } from "moleculer";
 import type { usersEvents } from "../contracts/backbone.ts";
 import type { Group } from "../lib/config.ts";
-import { Relay } from "../lib/events/relay.ts";
 import { runtimeOf } from "../lib/runtime.ts";
-import { implement, mixin } from "../lib/service.ts";
+import { implement } from "../lib/service.ts";
 import { events } from "./events.mixin.ts";
+import { relay } from "./relay.mixin.ts";
 
 /** Relays the group's outbox while the node runs, and answers `<group>-events.status`. */
 export const backboneService = (
@@ -48,25 +48,3 @@ export const backboneService = (
 			}
 		}
 	});
-
-const relay = (group: Group) =>
-	mixin<{ readonly relay: Relay }>({
-		created(this: any) {
-			const { stream, database } = runtimeOf(this.broker);
-			this.relay = new Relay({
-				database: database(group),
-				stream,
-				logger: this.logger,
-				onPublished: event => void this.broker.broadcast(event.type, event)
-			});
-		},
-		// Not before every consumer has subscribed: the local stream remembers nothing for late ones.
-		events: {
-			"$broker.started"(this: any) {
-				this.relay.start();
-			}
-		},
-		async stopped(this: any) {
-			await this.relay.stop();
-		}
-	} as Partial<ServiceSchema>);

@@ -2,8 +2,7 @@
 import type { ServiceSchema } from "moleculer";
 import type { Group } from "../lib/config.ts";
 import type { Database, Tx } from "../lib/database.ts";
-import { aggregateType } from "../lib/events/envelope.ts";
-import { createInbox, type EventHandler } from "../lib/events/inbox.ts";
+import { Inbox, type EventHandler, type ResetProjection } from "../lib/events/inbox.ts";
 import { mixin, type Mixin } from "../lib/service.ts";
 import { runtimeOf } from "../lib/runtime.ts";
 
@@ -20,6 +19,13 @@ export interface DatabaseMethods {
 export interface EventsOptions {
 	/** False: events of one aggregate may be handled in any order. */
 	readonly ordered?: boolean;
+	/** True: a dead letter is about money, and it takes two people to discard it. */
+	readonly critical?: boolean;
+	/**
+	 * Empties what the handlers write, where that follows from the events alone: the service is a
+	 * projection then, which `npm run events -- rebuild` makes anew.
+	 */
+	readonly projection?: ResetProjection;
 }
 
 /**
@@ -28,7 +34,7 @@ export interface EventsOptions {
  */
 export const events = (
 	group: Group,
-	{ ordered = true }: EventsOptions = {}
+	{ ordered = true, critical = false, projection }: EventsOptions = {}
 ): Mixin<DatabaseMethods> =>
 	mixin<DatabaseMethods>({
 		created(this: any) {
@@ -41,20 +47,29 @@ export const events = (
 				(this.schema as ServiceSchema & { durable?: Record<string, EventHandler> }).durable ?? {};
 			const types = Object.keys(durable);
 			if (types.length === 0) return;
-			const inbox = createInbox({
+			const { stream, metrics, inboxes } = runtimeOf(this.broker);
+			const inbox = new Inbox({
 				database: this.db,
 				consumer: this.name,
 				handlers: new Map(types.map(type => [type, durable[type]!.bind(this)])),
 				ordered,
+				critical,
+				reset: projection,
+				metrics: metrics.events,
 				logger: this.logger
 			});
-			await runtimeOf(this.broker).stream.subscribe(
-				this.name,
-				[...new Set(types.map(aggregateType))],
-				inbox
-			);
+			inboxes.set(this.name, inbox);
+			await stream.subscribe({
+				name: this.name,
+				aggregateTypes: inbox.aggregateTypes,
+				consume: inbox.consume,
+				refuse: inbox.refuse,
+				join: inbox.join
+			});
 		},
 		async stopped(this: any) {
-			await runtimeOf(this.broker).stream.unsubscribe(this.name);
+			const { stream, inboxes } = runtimeOf(this.broker);
+			await stream.unsubscribe(this.name);
+			inboxes.delete(this.name);
 		}
 	} as Partial<ServiceSchema>);

@@ -6,6 +6,7 @@
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import type { Group } from "../lib/config.ts";
 import { currentContext, runInContext, type WorkContext } from "../lib/context.ts";
+import { crashPoint } from "../lib/crash-point.ts";
 import type { Database, Tx } from "../lib/database.ts";
 import type { Migration } from "../lib/migrations.ts";
 import { runtimeOf } from "../lib/runtime.ts";
@@ -174,6 +175,7 @@ function work(
 			[id, attempts, String(error)]
 		);
 	const attempt = async () => {
+		crashPoint("job.after-claim");
 		let result: unknown;
 		try {
 			result = await within(ATTEMPT_MS, kind.perform(payload, { key, attempt: attempts }));
@@ -187,7 +189,9 @@ function work(
 			await tryLater(error);
 			return;
 		}
+		crashPoint("job.after-perform");
 		await complete(result);
+		crashPoint("job.after-complete");
 	};
 	return runInContext(context, attempt).catch(async error => {
 		logger.error(`The outcome of the job ${key} could not be recorded; it is tried again:`, error);

@@ -1,11 +1,18 @@
 /** The consuming side: each event takes effect once, in the order of its aggregate, or lies in the dead letters. */
 import type { ServiceBroker } from "moleculer";
+import { createHash } from "node:crypto";
 import { runInContext } from "../context.ts";
+import { crashPoint } from "../crash-point.ts";
 import { isRetryable, type Database, type Queries, type Tx } from "../database.ts";
-import type { Envelope } from "./envelope.ts";
-import { DONE, type Consume, type Verdict } from "./stream.ts";
+import type { EventMetrics } from "../metrics.ts";
+import { InvalidEventError, isKnown, olderTypes, problemsOf } from "./catalog.ts";
+import { aggregateType, type Envelope } from "./envelope.ts";
+import { DONE, type Beginning, type Malformed, type Verdict } from "./stream.ts";
 
 export type EventHandler = (event: Envelope, tx: Tx) => Promise<void>;
+
+/** Makes a projection empty, in the transaction in which it is made anew. */
+export type ResetProjection = (tx: Tx) => Promise<unknown>;
 
 export interface InboxOptions {
 	readonly database: Database;
@@ -14,7 +21,12 @@ export interface InboxOptions {
 	readonly handlers: ReadonlyMap<string, EventHandler>;
 	/** False where the order of an aggregate's events does not matter. */
 	readonly ordered: boolean;
-	readonly logger: Pick<ServiceBroker["logger"], "warn" | "error">;
+	/** True where a dead letter is about money: it takes two people to discard it. */
+	readonly critical?: boolean;
+	/** Where what the handlers write follows from the events alone, and can be made anew from them. */
+	readonly reset?: ResetProjection | undefined;
+	readonly metrics: EventMetrics;
+	readonly logger: Pick<ServiceBroker["logger"], "info" | "warn" | "error">;
 	/** Deliveries worked on at once. */
 	readonly concurrency?: number;
 }
@@ -26,221 +38,599 @@ const MAX_DELAY_MS = 30_000;
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
 	retry(Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(tries, 10)) * (0.75 + Math.random() / 2));
-/** The predecessor is on its way on another replica. */
-const outOfOrder = (deliveries: number): Verdict =>
-	retry((25 + Math.random() * 50) * Math.min(deliveries, 20));
 
-/** A handler of deliveries for one consumer, to be subscribed to a stream. It never throws. */
-export function createInbox(options: InboxOptions): Consume {
-	const { database, consumer, handlers, ordered, logger, concurrency = 8 } = options;
-	const chains = new Map<string, Promise<unknown>>();
-	const limit = createLimit(concurrency);
+/** Why an event went to the dead letters. */
+export const REASONS = {
+	failed: "the handler failed",
+	exhausted: "attempts exhausted",
+	invalid: "the data breaks the contract",
+	malformed: "it is no event",
+	/** A node that knows it replays it by itself. */
+	unknown: "this node does not know the type",
+	predecessor: "an earlier event of the aggregate is dead"
+} as const;
 
-	const consume = async (event: Envelope, deliveries: number): Promise<Verdict> => {
-		const handler = handlers.get(event.type);
-		if (!handler && !ordered) return DONE;
-		try {
-			if (!handler) return await moveCursor(event, deliveries);
-			// Counted before the handler runs, so that an event that kills the process is counted too.
-			if (deliveries > 1) {
-				const attempts = await startAttempt(event);
-				if (attempts > MAX_ATTEMPTS) return await bury(event, deliveries, "attempts exhausted");
-			}
-			const verdict = await handle(handler, event, deliveries);
-			if (deliveries > 1)
-				await (verdict.done ? forgetAttempts(database, event) : takeBackAttempt(event));
-			return verdict;
-		} catch (error) {
-			if (isRetryable(error)) {
-				logger.warn(`${consumer}: ${event.type} ${event.id} is tried again: ${String(error)}`);
-				if (deliveries > 1) await takeBackAttempt(event).catch(() => {});
-				return backoff(deliveries);
-			}
-			logger.error(
-				`${consumer}: ${event.type} ${event.id} failed (delivery ${deliveries}):`,
-				error
-			);
-			return failed(event, deliveries, error).catch(() => backoff(deliveries));
+/** What became of a dead letter that was replayed. */
+export interface Replayed {
+	readonly outcome: "resolved" | "failed" | "waiting" | "settled-before";
+	readonly error?: string;
+}
+
+interface Route {
+	/** Undefined where the event is only counted. */
+	readonly handler: EventHandler | undefined;
+	/** The type that the handler is written for. */
+	readonly type: string;
+	readonly data: (data: unknown) => unknown;
+}
+
+interface LetterRow {
+	readonly id: string;
+	readonly state: string;
+	readonly reason: string;
+	readonly envelope: Envelope;
+}
+
+/** Where an aggregate stands for this consumer after it was asked to move on to an event. */
+interface Cursor {
+	readonly version: number;
+	readonly blocked: boolean;
+	/** Whether it was this event's turn. */
+	readonly moved: boolean;
+}
+
+const same = (data: unknown): unknown => data;
+
+/** The inbox of one durable consumer on this node. */
+export class Inbox {
+	readonly group: string;
+	readonly consumer: string;
+	readonly ordered: boolean;
+	readonly critical: boolean;
+	/** The topics that it takes whole, named by aggregate type. */
+	readonly aggregateTypes: readonly string[];
+	readonly #database: Database;
+	readonly #routes = new Map<string, Route>();
+	readonly #reset: ResetProjection | undefined;
+	readonly #metrics: EventMetrics;
+	readonly #logger: InboxOptions["logger"];
+	readonly #chains = new Map<string, Promise<unknown>>();
+	readonly #limit: ReturnType<typeof createLimit>;
+	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
+	readonly #early = new Set<string>();
+
+	constructor({
+		database,
+		consumer,
+		handlers,
+		ordered,
+		critical = false,
+		reset,
+		metrics,
+		logger,
+		concurrency = 8
+	}: InboxOptions) {
+		this.group = database.group;
+		this.consumer = consumer;
+		this.ordered = ordered;
+		this.critical = critical;
+		this.aggregateTypes = [...new Set([...handlers.keys()].map(aggregateType))];
+		this.#database = database;
+		this.#reset = reset;
+		this.#metrics = metrics;
+		this.#logger = logger;
+		this.#limit = createLimit(concurrency);
+		for (const [type, handler] of handlers) {
+			for (const [old, { data }] of olderTypes(type))
+				if (!handlers.has(old)) this.#routes.set(old, { handler, type, data });
+			this.#routes.set(type, { handler, type, data: same });
 		}
-	};
+	}
 
-	return (event, deliveries) => {
+	/** Whether `rebuild` can make anew what the handlers have written. */
+	get isProjection(): boolean {
+		return this.#reset !== undefined;
+	}
+
+	/** The type of the handler that an event of this type is given to, if any. */
+	handlerOf(type: string): string | undefined {
+		return this.#routes.get(type)?.type;
+	}
+
+	/** Handles a delivery. It never throws. */
+	readonly consume = (event: Envelope, deliveries: number): Promise<Verdict> => {
 		const key = event.subject;
 		// A local chain per aggregate: without it replicas of one aggregate's events would only collide in the database.
-		const previous = chains.get(key) ?? Promise.resolve();
+		const previous = this.#chains.get(key) ?? Promise.resolve();
 		const run = previous.then(() =>
-			limit(() =>
-				runInContext(
-					{
-						requestId: event.requestid,
-						correlationId: event.correlationid,
-						causationId: event.id,
-						traceparent: event.traceparent
-					},
-					() => consume(event, deliveries)
-				)
-			)
+			this.#limit(() => runInContext(contextOf(event), () => this.#consume(event, deliveries)))
 		);
-		chains.set(key, run);
+		this.#chains.set(key, run);
 		void run.finally(() => {
-			if (chains.get(key) === run) chains.delete(key);
+			if (this.#chains.get(key) === run) this.#chains.delete(key);
 		});
 		return run;
 	};
 
-	function handle(handler: EventHandler, event: Envelope, deliveries: number): Promise<Verdict> {
-		return database.transaction(async tx => {
-			const early = ordered && (await verdictOfOrder(tx, event, deliveries));
-			if (early) return early;
-			if (!(await enter(tx, event))) return DONE;
-			await handler(event, tx);
-			if (ordered) await setCursor(tx, event);
-			return DONE;
-		});
+	async #consume(event: Envelope, deliveries: number): Promise<Verdict> {
+		const route = this.#routeOf(event.type);
+		try {
+			if (!route) return await this.#bury(event, deliveries, "unknown");
+			if (!route.handler) return await this.#passOver(event, deliveries);
+			const problems = problemsOf(event.type, event.data);
+			if (problems.length > 0)
+				return await this.#bury(
+					event,
+					deliveries,
+					"invalid",
+					new InvalidEventError(event.type, problems)
+				);
+			return await this.#try(route, event, deliveries);
+		} catch (error) {
+			return this.#sendBack(event, deliveries, error);
+		}
 	}
 
-	/** False where the event was handled before. */
-	async function enter(tx: Tx, event: Envelope): Promise<boolean> {
-		const entered = await tx.one(
-			"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id",
-			[consumer, event.id]
+	/** Undefined for an event that a newer service has recorded. */
+	#routeOf(type: string): Route | undefined {
+		return (
+			this.#routes.get(type) ??
+			(isKnown(type) ? { handler: undefined, type, data: same } : undefined)
 		);
-		return entered !== undefined;
 	}
 
-	/** Undefined where it is this event's turn. Locks the aggregate for this consumer. */
-	async function verdictOfOrder(
-		tx: Tx,
+	async #try(route: Route, event: Envelope, deliveries: number): Promise<Verdict> {
+		// Counted before the handler runs, so that an event that kills the process is counted too.
+		const counted = deliveries > 1 && !this.#early.delete(event.id);
+		try {
+			if (counted && (await this.#startAttempt(event)) > MAX_ATTEMPTS)
+				return await this.#bury(event, deliveries, "exhausted");
+			const verdict = await this.#handle(route, event, deliveries);
+			if (verdict.done) {
+				if (deliveries > 1) await this.#forgetAttempts(this.#database, event);
+			} else if (counted) await this.#takeBackAttempt(event);
+			return verdict;
+		} catch (error) {
+			if (counted && isRetryable(error)) await this.#takeBackAttempt(event).catch(() => {});
+			throw error;
+		}
+	}
+
+	/** What is tried again, and when. Trouble of the database or the network does not count as an attempt. */
+	async #sendBack(event: Envelope, deliveries: number, error: unknown): Promise<Verdict> {
+		const what = `${this.consumer}: ${event.type} ${event.id}`;
+		const retryable = isRetryable(error);
+		this.#metrics.retries.inc({
+			consumer: this.consumer,
+			reason: retryable ? "retryable" : "failed"
+		});
+		if (retryable) {
+			this.#logger.warn(`${what} is tried again: ${String(error)}`);
+			return backoff(deliveries);
+		}
+		this.#logger.error(`${what} failed (delivery ${deliveries}):`, error);
+		return this.#failed(event, deliveries, error).catch(() => backoff(deliveries));
+	}
+
+	async #handle(route: Route, event: Envelope, deliveries: number): Promise<Verdict> {
+		crashPoint("consumer.before-transaction");
+		const verdict = await this.#database.transaction(async tx => {
+			if (this.#reset) await shareWithRebuild(tx, this.consumer);
+			const early = await this.#enter(tx, event, deliveries);
+			if (early) return early;
+			crashPoint("consumer.after-enter");
+			await this.#run(route, event, tx);
+			crashPoint("consumer.before-commit");
+			return undefined;
+		});
+		crashPoint("consumer.after-commit");
+		if (verdict) return verdict;
+		this.#metrics.handled.inc({ consumer: this.consumer });
+		this.#metrics.recordedToHandled.observe(
+			{ consumer: this.consumer },
+			(Date.now() - Date.parse(event.time)) / 1_000
+		);
+		return DONE;
+	}
+
+	#run({ handler, type, data }: Route, event: Envelope, tx: Tx): Promise<void> | undefined {
+		return handler?.(type === event.type ? event : { ...event, type, data: data(event.data) }, tx);
+	}
+
+	/** Undefined where it is this event's turn and it was not handled before. Locks the aggregate for this consumer. */
+	async #enter(tx: Tx, event: Envelope, deliveries: number): Promise<Verdict | undefined> {
+		if (!this.ordered) {
+			const entered = await tx.one(ENTER, [this.consumer, event.id]);
+			return entered ? undefined : this.#duplicate();
+		}
+		const cursor = await tx.one<Cursor & { entered: boolean }>(ENTER_IN_ORDER, [
+			...this.#place(event),
+			event.id
+		]);
+		if (!cursor!.moved) return this.#notItsTurn(tx, cursor!, event, deliveries);
+		// It was handled, and then somebody put the cursor back.
+		return cursor!.entered ? undefined : this.#duplicate();
+	}
+
+	async #notItsTurn(
+		tx: Queries,
+		{ version, blocked }: Cursor,
 		event: Envelope,
 		deliveries: number
-	): Promise<Verdict | undefined> {
-		// The no-op update locks the row, which an INSERT … DO NOTHING would not.
-		const cursor = await tx.one<{ version: number; blocked: boolean }>(
-			`INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, 0)
-			 ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = inbox_cursor.version
-			 RETURNING version, blocked`,
-			[consumer, event.aggregatetype, event.aggregateid]
-		);
-		if (cursor!.version >= event.aggregateversion) return DONE;
-		if (cursor!.blocked) {
-			const reason = "an earlier event of the aggregate is dead";
-			await tx.query(PARK, [...deadLetter(event), reason, null, deliveries, "parked"]);
-			return DONE;
-		}
-		return event.aggregateversion > cursor!.version + 1 ? outOfOrder(deliveries) : undefined;
+	): Promise<Verdict> {
+		if (version >= event.aggregateversion) return this.#duplicate();
+		if (!blocked) return this.#outOfOrder(event, deliveries);
+		await this.#keep(tx, event, deliveries, "predecessor");
+		return DONE;
 	}
 
-	async function setCursor(tx: Tx, event: Envelope): Promise<void> {
-		await tx.query(
-			"UPDATE inbox_cursor SET version = $4 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3",
-			[consumer, event.aggregatetype, event.aggregateid, event.aggregateversion]
-		);
+	#duplicate(): Verdict {
+		this.#metrics.duplicates.inc({ consumer: this.consumer });
+		return DONE;
+	}
+
+	/** The predecessor is on its way on another replica. */
+	#outOfOrder(event: Envelope, deliveries: number): Verdict {
+		this.#metrics.outOfOrder.inc({ consumer: this.consumer });
+		this.#early.add(event.id);
+		if (this.#early.size > 10_000) this.#early.clear();
+		return retry((25 + Math.random() * 50) * Math.min(deliveries, 20));
 	}
 
 	// An ordered consumer passes over types it has no handler for, but has to count them.
-	async function moveCursor(event: Envelope, deliveries: number): Promise<Verdict> {
-		const key = [consumer, event.aggregatetype, event.aggregateid, event.aggregateversion];
-		const moved = await database.one(
-			event.aggregateversion === 1
-				? `INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version) VALUES ($1, $2, $3, $4)
-				   ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = $4
-				   WHERE inbox_cursor.version < $4 AND NOT inbox_cursor.blocked RETURNING version`
-				: `UPDATE inbox_cursor SET version = $4 WHERE consumer = $1 AND aggregate_type = $2
-				   AND aggregate_id = $3 AND version = $4 - 1 AND NOT blocked RETURNING version`,
-			key
-		);
-		if (moved) return DONE;
-		return database.transaction(async tx => {
-			const early = await verdictOfOrder(tx, event, deliveries);
-			if (early) return early;
-			await setCursor(tx, event);
-			return DONE;
+	async #passOver(event: Envelope, deliveries: number): Promise<Verdict> {
+		if (!this.ordered) return DONE;
+		const cursor = (await this.#database.one<Cursor>(MOVE_CURSOR, this.#place(event)))!;
+		if (cursor.moved) return DONE;
+		// Looked at again under the lock: what is parked must not be passed by a replay meanwhile.
+		return this.#database.transaction(async tx => {
+			const locked = (await tx.one<Cursor>(MOVE_CURSOR, this.#place(event)))!;
+			return locked.moved ? DONE : this.#notItsTurn(tx, locked, event, deliveries);
 		});
 	}
 
-	async function startAttempt(event: Envelope): Promise<number> {
-		const row = await database.one<{ attempts: number }>(
+	#place(event: Envelope): unknown[] {
+		return [this.consumer, event.aggregatetype, event.aggregateid, event.aggregateversion];
+	}
+
+	async #startAttempt(event: Envelope): Promise<number> {
+		const row = await this.#database.one<{ attempts: number }>(
 			`INSERT INTO inbox_attempt (consumer, event_id, attempts) VALUES ($1, $2, 2)
 			 ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = inbox_attempt.attempts + 1
 			 RETURNING attempts`,
-			[consumer, event.id]
+			[this.consumer, event.id]
 		);
 		return row!.attempts;
 	}
 
-	async function takeBackAttempt(event: Envelope): Promise<void> {
-		await database.query(
+	async #takeBackAttempt(event: Envelope): Promise<void> {
+		await this.#database.query(
 			"UPDATE inbox_attempt SET attempts = attempts - 1 WHERE consumer = $1 AND event_id = $2",
-			[consumer, event.id]
+			[this.consumer, event.id]
 		);
 	}
 
-	async function forgetAttempts(db: Queries, event: Envelope): Promise<void> {
+	async #forgetAttempts(db: Queries, event: Envelope): Promise<void> {
 		await db.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [
-			consumer,
+			this.consumer,
 			event.id
 		]);
 	}
 
-	async function failed(event: Envelope, deliveries: number, error: unknown): Promise<Verdict> {
-		const row = await database.one<{ attempts: number }>(
+	async #failed(event: Envelope, deliveries: number, error: unknown): Promise<Verdict> {
+		const row = await this.#database.one<{ attempts: number }>(
 			`INSERT INTO inbox_attempt (consumer, event_id, attempts, last_error) VALUES ($1, $2, 1, $3)
 			 ON CONFLICT (consumer, event_id) DO UPDATE SET last_error = $3 RETURNING attempts`,
-			[consumer, event.id, String(error)]
+			[this.consumer, event.id, String(error)]
 		);
 		if (row!.attempts < MAX_ATTEMPTS) return backoff(row!.attempts);
-		return bury(event, deliveries, "the handler failed", error);
+		return this.#bury(event, deliveries, "failed", error);
 	}
 
 	// Atomic with the inbox's own database: there is no second write that could fail and lose the event.
-	async function bury(
+	async #bury(
 		event: Envelope,
 		deliveries: number,
-		reason: string,
+		reason: keyof typeof REASONS,
 		error?: unknown
 	): Promise<Verdict> {
-		const cause =
-			error instanceof Error
-				? JSON.stringify({ message: error.message, stack: error.stack })
-				: null;
-		return database.transaction(async tx => {
-			const early = ordered && (await verdictOfOrder(tx, event, deliveries));
-			if (early) return early;
+		const verdict = await this.#database.transaction(async tx => {
+			if (this.ordered) {
+				const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
+				if (cursor.blocked || cursor.version !== event.aggregateversion - 1)
+					return this.#notItsTurn(tx, cursor, event, deliveries);
+			}
 			// Another replica may have handled it while this one failed.
-			if (await tx.one(ENTERED, [consumer, event.id])) return DONE;
-			await tx.query(PARK, [...deadLetter(event), reason, cause, deliveries, "dead"]);
-			if (ordered) await block(tx, event);
-			await forgetAttempts(tx, event);
-			logger.error(`${consumer}: ${event.type} ${event.id} is a dead letter: ${reason}`);
+			if (await tx.one(ENTERED, [this.consumer, event.id])) return DONE;
+			await this.#keep(tx, event, deliveries, reason, error);
+			// What comes after it is parked until it is replayed.
+			if (this.ordered) await tx.query(BLOCK, this.#place(event).slice(0, 3));
+			await this.#forgetAttempts(tx, event);
+			crashPoint("consumer.before-dead-letter-commit");
+			return undefined;
+		});
+		crashPoint("consumer.after-dead-letter-commit");
+		if (verdict) return verdict;
+		this.#logger.error(
+			`${this.consumer}: ${event.type} ${event.id} is a dead letter: ${REASONS[reason]}`
+		);
+		return DONE;
+	}
+
+	async #keep(
+		tx: Queries,
+		event: Envelope,
+		deliveries: number,
+		reason: keyof typeof REASONS,
+		error?: unknown
+	): Promise<void> {
+		const state = reason === "predecessor" || reason === "unknown" ? "parked" : "dead";
+		await tx.query(
+			`INSERT INTO dead_letter (consumer, event_id, type, aggregate_type, aggregate_id,
+			   aggregate_version, envelope, reason, error, deliveries, state)
+			 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11)
+			 ON CONFLICT (consumer, event_id) DO NOTHING`,
+			[
+				this.consumer,
+				event.id,
+				event.type,
+				event.aggregatetype,
+				event.aggregateid,
+				event.aggregateversion,
+				JSON.stringify(event),
+				REASONS[reason],
+				causeOf(error),
+				deliveries,
+				state
+			]
+		);
+		this.#metrics.deadLettered.inc({ consumer: this.consumer, state });
+	}
+
+	/** Keeps a message of the stream that is no event among the dead letters. It never throws. */
+	readonly refuse = async (message: Malformed): Promise<Verdict> => {
+		const { subject, sequence, epoch, text } = message;
+		this.#metrics.malformed.inc({ consumer: this.consumer });
+		// The same place of the stream is the same message, however often it is delivered.
+		const id = uuidOf(`${epoch}/${sequence}`);
+		const [, aggregatetype = "unknown"] = subject.split(".");
+		try {
+			await this.#keep(
+				this.#database,
+				{
+					specversion: "1.0",
+					id,
+					type: subject.replace(/^events\./, ""),
+					source: "/unknown",
+					subject: `${aggregatetype}/${id}`,
+					time: new Date().toISOString(),
+					datacontenttype: "application/json",
+					// PostgreSQL keeps no NUL in JSON.
+					data: { text: text.replaceAll("\0", "\uFFFD") },
+					aggregatetype,
+					aggregateid: id,
+					aggregateversion: 0,
+					correlationid: id
+				},
+				1,
+				"malformed"
+			);
+			this.#logger.error(`${this.consumer}: message ${sequence} of ${subject} is no event.`);
 			return DONE;
+		} catch (error) {
+			this.#logger.warn(`${this.consumer}: message ${sequence} is tried again: ${String(error)}`);
+			return backoff(4);
+		}
+	};
+
+	/** Begins each of these aggregates with the first event that there still is. */
+	readonly join = async (beginnings: readonly Beginning[]): Promise<void> => {
+		if (!this.ordered) return;
+		await this.#database.query(
+			`INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
+			 SELECT $1, b."aggregateType", b."aggregateId", b.version - 1
+			 FROM jsonb_to_recordset($2::jsonb) AS b("aggregateType" text, "aggregateId" uuid, version int)
+			 ON CONFLICT (consumer, aggregate_type, aggregate_id)
+			   DO UPDATE SET version = greatest(c.version, excluded.version)`,
+			[this.consumer, JSON.stringify(beginnings)]
+		);
+	};
+
+	/**
+	 * Hands a dead letter to its handler once more, on the same way as a delivery. One whose
+	 * predecessor is not settled yet waits; one that fails again stays what it was.
+	 */
+	async replay(letterId: string, by: string): Promise<Replayed> {
+		try {
+			const replayed = await this.#database.transaction(async (tx): Promise<Replayed> => {
+				const letter = await this.#lockLetter(tx, letterId);
+				if (!letter) return { outcome: "settled-before" };
+				const { envelope: event, reason } = letter;
+				const route = this.#routeOf(event.type);
+				if (reason === REASONS.malformed || !route)
+					return { outcome: "failed", error: route ? REASONS.malformed : REASONS.unknown };
+				const problems = problemsOf(event.type, event.data);
+				if (problems.length > 0) throw new InvalidEventError(event.type, problems);
+				if (this.#reset) await shareWithRebuild(tx, this.consumer);
+				if (this.ordered) {
+					const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
+					if (event.aggregateversion > cursor.version + 1) return { outcome: "waiting" };
+				}
+				if (await tx.one(ENTER, [this.consumer, event.id]))
+					await runInContext(contextOf(event), async () => this.#run(route, event, tx));
+				await this.#settle(tx, letter, "resolved", by, null);
+				crashPoint("replay.before-commit");
+				return { outcome: "resolved" };
+			});
+			crashPoint("replay.after-commit");
+			return replayed;
+		} catch (error) {
+			this.#logger.error(`${this.consumer}: the replay of dead letter ${letterId} failed:`, error);
+			await this.#database.query(
+				"UPDATE dead_letter SET replays = replays + 1, error = $2::jsonb WHERE id = $1",
+				[letterId, causeOf(error)]
+			);
+			return { outcome: "failed", error: error instanceof Error ? error.message : String(error) };
+		}
+	}
+
+	/** Gives a dead letter up: its event never takes effect here, and what comes after it can be replayed. */
+	async discard(letterId: string, by: string, note: string): Promise<void> {
+		await this.#database.transaction(async tx => {
+			const letter = await this.#lockLetter(tx, letterId);
+			if (letter) await this.#settle(tx, letter, "discarded", by, note);
 		});
 	}
 
-	// What comes after it is parked until it is replayed.
-	async function block(tx: Tx, event: Envelope): Promise<void> {
-		await tx.query(
-			"UPDATE inbox_cursor SET blocked = true WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3",
-			[consumer, event.aggregatetype, event.aggregateid]
+	/** Locks the aggregate first, as deliveries do, and then the letter; undefined where it is settled. */
+	async #lockLetter(tx: Tx, letterId: string): Promise<LetterRow | undefined> {
+		const found = await tx.one<{ envelope: Envelope }>(
+			"SELECT envelope FROM dead_letter WHERE id = $1 AND consumer = $2",
+			[letterId, this.consumer]
+		);
+		if (!found) return undefined;
+		if (this.ordered) await tx.one(LOCK_CURSOR, this.#place(found.envelope).slice(0, 3));
+		return tx.one<LetterRow>(
+			`SELECT id, state, reason, envelope FROM dead_letter
+			 WHERE id = $1 AND state IN ('dead', 'parked') FOR UPDATE`,
+			[letterId]
 		);
 	}
 
-	function deadLetter(event: Envelope): unknown[] {
-		return [
-			consumer,
-			event.id,
-			event.type,
-			event.aggregatetype,
-			event.aggregateid,
-			event.aggregateversion,
-			JSON.stringify(event)
-		];
+	async #settle(
+		tx: Tx,
+		{ id, envelope: event, reason }: LetterRow,
+		state: "resolved" | "discarded",
+		by: string,
+		note: string | null
+	): Promise<void> {
+		await tx.query(
+			`UPDATE dead_letter SET state = $2, settled_at = clock_timestamp(), settled_by = $3, note = $4,
+			   replays = replays + ($2 = 'resolved')::int WHERE id = $1`,
+			[id, state, by, note]
+		);
+		if (!this.ordered || reason === REASONS.malformed) return;
+		const place = this.#place(event).slice(0, 3);
+		const settled = await tx.query<{ version: number }>(
+			`SELECT aggregate_version AS version FROM dead_letter
+			 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
+			   AND state IN ('resolved', 'discarded') ORDER BY aggregate_version`,
+			place
+		);
+		const cursor = (await tx.one<Cursor>(LOCK_CURSOR, place))!;
+		let { version } = cursor;
+		// Those that were discarded before their turn are passed as well.
+		for (const next of settled) if (next.version === version + 1) version = next.version;
+		await tx.query(
+			`UPDATE inbox_cursor SET version = $4, blocked = EXISTS (SELECT FROM dead_letter
+			   WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3
+			     AND state IN ('dead', 'parked') AND reason <> $5)
+			 WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3`,
+			[...place, version, REASONS.malformed]
+		);
+	}
+
+	/** Numbers of the dead letters that were parked because this node's code did not know them, and does now. */
+	async understood(): Promise<string[]> {
+		const rows = await this.#database.query<{ id: string; type: string }>(
+			`SELECT id, type FROM dead_letter WHERE consumer = $1 AND state = 'parked' AND reason = $2
+			 ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT 1000`,
+			[this.consumer, REASONS.unknown]
+		);
+		return rows.filter(({ type }) => this.#routeOf(type) !== undefined).map(({ id }) => id);
+	}
+
+	/**
+	 * Makes the projection anew from `history`, which yields the events of its topics, those of an
+	 * aggregate in their order. All of it is one transaction: readers see the old projection until the
+	 * new one is there, and a crash leaves the old one. Deliveries wait meanwhile. Answers how many
+	 * events it was made of.
+	 */
+	async rebuild(history: () => AsyncIterable<readonly Envelope[]>): Promise<number> {
+		const reset = this.#reset;
+		if (!reset) throw new Error(`${this.consumer} is no projection.`);
+		let count = 0;
+		await this.#database.transaction(
+			async tx => {
+				await tx.query("SELECT pg_advisory_xact_lock($1, hashtext($2))", [
+					REBUILD_LOCK,
+					this.consumer
+				]);
+				await reset(tx);
+				for (const table of ["inbox", "inbox_cursor", "inbox_attempt"])
+					await tx.query(`DELETE FROM ${table} WHERE consumer = $1`, [this.consumer]);
+				for await (const events of history())
+					for (const event of events) {
+						const route = this.#routeOf(event.type);
+						await runInContext(contextOf(event), async () => route && this.#run(route, event, tx));
+						await tx.query(ENTER, [this.consumer, event.id]);
+						await tx.query(PUT_CURSOR, this.#place(event));
+						count++;
+					}
+				// What they tell stands in the new projection.
+				await tx.query(
+					`UPDATE dead_letter SET state = 'resolved', settled_at = clock_timestamp(), settled_by = 'rebuild'
+					 WHERE consumer = $1 AND state IN ('dead', 'parked')`,
+					[this.consumer]
+				);
+			},
+			undefined,
+			{ patient: true }
+		);
+		return count;
 	}
 }
 
+const contextOf = (event: Envelope) => ({
+	requestId: event.requestid,
+	correlationId: event.correlationid,
+	causationId: event.id,
+	traceparent: event.traceparent
+});
+
+function causeOf(error: unknown): string | null {
+	if (error === undefined) return null;
+	const { message, stack } = error instanceof Error ? error : new Error(String(error));
+	return JSON.stringify({ message, stack });
+}
+
+/** A UUID that follows from the text (version 8, RFC 9562: of our own making). */
+function uuidOf(text: string): string {
+	const hex = createHash("sha256").update(text).digest("hex");
+	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+const REBUILD_LOCK = 0x7265626c;
+const shareWithRebuild = (tx: Queries, consumer: string) =>
+	tx.query("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))", [REBUILD_LOCK, consumer]);
+
 const ENTERED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2";
-const PARK = `INSERT INTO dead_letter
-	(consumer, event_id, type, aggregate_type, aggregate_id, aggregate_version, envelope, reason, error, deliveries, state)
-	VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11) ON CONFLICT (consumer, event_id) DO NOTHING`;
+const ENTER =
+	"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id";
+/** Locks the aggregate's cursor and moves it on where it is the event's turn. */
+const MOVE_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version, moved)
+	VALUES ($1, $2, $3, CASE WHEN $4::int = 1 THEN 1 ELSE 0 END, $4::int = 1)
+	ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET
+		version = CASE WHEN c.version = $4::int - 1 AND NOT c.blocked THEN $4::int ELSE c.version END,
+		moved = c.version = $4::int - 1 AND NOT c.blocked
+	RETURNING version, blocked, moved`;
+/** The same, and enters the event; both in one go, since every event passes here. */
+const ENTER_IN_ORDER = `WITH cursor AS (${MOVE_CURSOR}),
+	entered AS (
+		INSERT INTO inbox (consumer, event_id) SELECT $1, $5::uuid FROM cursor WHERE moved
+		ON CONFLICT DO NOTHING RETURNING event_id)
+	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`;
+// The no-op update locks the row, which an INSERT … DO NOTHING would not.
+const LOCK_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
+	VALUES ($1, $2, $3, 0)
+	ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET version = c.version
+	RETURNING version, blocked, moved`;
+const PUT_CURSOR = `INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version)
+	VALUES ($1, $2, $3, $4)
+	ON CONFLICT (consumer, aggregate_type, aggregate_id)
+		DO UPDATE SET version = excluded.version, blocked = false`;
+const BLOCK =
+	"UPDATE inbox_cursor SET blocked = true WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3";
 
 /** Lets at most `max` pieces of work run at once; the others wait in line. */
 function createLimit(max: number): <T>(work: () => Promise<T>) => Promise<T> {

@@ -2,10 +2,12 @@ import {
 	AckPolicy,
 	DeliverPolicy,
 	DiscardPolicy,
+	ErrorCode,
 	nanos,
 	RetentionPolicy,
 	StorageType,
 	type ConsumerConfig,
+	type ConsumerInfo,
 	type ConsumerMessages,
 	type JetStreamClient,
 	type JetStreamManager,
@@ -16,26 +18,43 @@ import {
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config.ts";
 import { connectNats, NatsUnreachableError, watchConnection } from "../nats.ts";
-import type { Envelope } from "./envelope.ts";
-import { DONE, type Consume, type EventStream, type Receipt, type Verdict } from "./stream.ts";
+import { crashPoint } from "../crash-point.ts";
+import { natsSubject, natsSubjects, topicOf, type Envelope } from "./envelope.ts";
+import {
+	DONE,
+	UnpublishableError,
+	type Beginning,
+	type ConsumerState,
+	type EventStream,
+	type KeptStream,
+	type Receipt,
+	type StreamState,
+	type Subscriber,
+	type Verdict
+} from "./stream.ts";
 
 export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
-const ACK_WAIT_MS = 10_000;
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 interface Subscription {
-	readonly consumer: string;
+	readonly subscriber: Subscriber;
 	readonly aggregateType: string;
-	readonly consume: Consume;
 	readonly underway: Map<JsMsg, Promise<void>>;
 	messages: ConsumerMessages | undefined;
 	stopping: boolean;
 	loop: Promise<void>;
+}
+
+interface JetStreamSettings {
+	readonly replicas: number;
+	/** Undefined where only the server's own store bounds it. */
+	readonly maxBytes: number | undefined;
+	readonly ackWaitMs: number;
 }
 
 /**
@@ -45,25 +64,34 @@ interface Subscription {
  */
 export class JetStream implements EventStream {
 	readonly kind = "jetstream";
+	readonly kept: KeptStream = {
+		state: () => this.#state(),
+		messageIdAt: sequence => this.#messageIdAt(sequence),
+		consumers: () => this.#consumers()
+	};
 	readonly #connection: NatsConnection;
 	readonly #manager: JetStreamManager;
 	readonly #client: JetStreamClient;
-	readonly #replicas: number;
-	readonly #ackWaitMs: number;
+	readonly #settings: JetStreamSettings;
 	readonly #isUp: () => boolean;
 	readonly #subscriptions = new Set<Subscription>();
+	readonly #backListeners: (() => void)[] = [];
 	/** Unknown while the connection is down: the server may come back with another stream. */
 	#epoch: string | undefined;
 
 	/** Throws a NatsUnreachableError where there is no NATS, or one without JetStream. */
-	static async connect(
-		{ NATS_URL, EVENT_STREAM_REPLICAS, NODE_NAME = "" }: Config,
-		{ ackWaitMs = ACK_WAIT_MS } = {}
-	): Promise<JetStream> {
-		const connection = await connectNats(NATS_URL!, `valence-events ${NODE_NAME}`);
+	static async connect(config: Config): Promise<JetStream> {
+		const connection = await connectNats(
+			config.NATS_URL!,
+			`valence-events ${config.NODE_NAME ?? ""}`
+		);
 		try {
 			const manager = await connection.jetstreamManager({ timeout: TIMEOUT_MS });
-			const stream = new JetStream(connection, manager, EVENT_STREAM_REPLICAS, ackWaitMs);
+			const stream = new JetStream(connection, manager, {
+				replicas: config.EVENT_STREAM_REPLICAS,
+				maxBytes: config.EVENT_STREAM_MAX_BYTES,
+				ackWaitMs: config.EVENT_ACK_WAIT_MS
+			});
 			await stream.#ensureStream();
 			return stream;
 		} catch (error) {
@@ -78,51 +106,50 @@ export class JetStream implements EventStream {
 	private constructor(
 		connection: NatsConnection,
 		manager: JetStreamManager,
-		replicas: number,
-		ackWaitMs: number
+		settings: JetStreamSettings
 	) {
 		this.#connection = connection;
 		this.#manager = manager;
 		this.#client = connection.jetstream({ timeout: TIMEOUT_MS });
-		this.#replicas = replicas;
-		this.#ackWaitMs = ackWaitMs;
+		this.#settings = settings;
 		this.#isUp = watchConnection(connection, {
 			onDown: () => {
 				this.#epoch = undefined;
-			}
+			},
+			onUp: () => this.#tellBack()
 		});
 	}
 
 	async publish(event: Envelope): Promise<Receipt> {
+		// Before: a server that comes back with another stream must not lend its name to what the one before has taken.
+		const epoch = this.#epoch ?? (await this.#ensureStream());
 		try {
 			const { seq, duplicate } = await this.#client.publish(
-				subjectOf(event.type),
+				natsSubject(event.type),
 				JSON.stringify(event),
-				{
-					msgID: event.id,
-					timeout: TIMEOUT_MS
-				}
+				{ msgID: event.id, timeout: TIMEOUT_MS }
 			);
-			return { sequence: seq, epoch: this.#epoch ?? (await this.#ensureStream()), duplicate };
+			if (this.#epoch !== epoch) throw new Error("The connection was lost meanwhile.");
+			return { sequence: seq, epoch, duplicate };
 		} catch (error) {
 			// The stream may be gone with its server's disk; the caller publishes again.
 			if (isMissing(error)) await this.#ensureStream();
+			if ((error as { code?: unknown }).code === ErrorCode.MaxPayloadExceeded)
+				throw new UnpublishableError(
+					`NATS takes at most ${this.#connection.info?.max_payload} bytes a message.`
+				);
 			throw error;
 		}
 	}
 
-	async subscribe(
-		consumer: string,
-		aggregateTypes: readonly string[],
-		consume: Consume
-	): Promise<void> {
-		if ([...this.#subscriptions].some(subscription => subscription.consumer === consumer))
-			throw new Error(`The consumer '${consumer}' is subscribed twice.`);
+	async subscribe(subscriber: Subscriber): Promise<void> {
+		const { name, aggregateTypes } = subscriber;
+		if ([...this.#subscriptions].some(subscription => subscription.subscriber.name === name))
+			throw new Error(`The consumer '${name}' is subscribed twice.`);
 		for (const aggregateType of aggregateTypes) {
 			const subscription: Subscription = {
-				consumer,
+				subscriber,
 				aggregateType,
-				consume,
 				underway: new Map(),
 				messages: undefined,
 				stopping: false,
@@ -135,7 +162,7 @@ export class JetStream implements EventStream {
 	}
 
 	async unsubscribe(consumer: string): Promise<void> {
-		const own = [...this.#subscriptions].filter(subscription => subscription.consumer === consumer);
+		const own = [...this.#subscriptions].filter(({ subscriber }) => subscriber.name === consumer);
 		await Promise.all(
 			own.map(async subscription => {
 				subscription.stopping = true;
@@ -151,8 +178,21 @@ export class JetStream implements EventStream {
 		return this.#isUp();
 	}
 
+	onBack(listener: () => void): void {
+		this.#backListeners.push(listener);
+	}
+
+	#tellBack(): void {
+		for (const listener of this.#backListeners) listener();
+		// A consumer that is further than its stream would not be given what is new.
+		for (const subscription of this.#subscriptions)
+			void this.#ensureConsumer(subscription).catch(() => {});
+	}
+
 	async close(): Promise<void> {
-		await Promise.all([...this.#subscriptions].map(({ consumer }) => this.unsubscribe(consumer)));
+		await Promise.all(
+			[...this.#subscriptions].map(({ subscriber }) => this.unsubscribe(subscriber.name))
+		);
 		// Without NATS the last acknowledgements would wait for ever to be sent.
 		if (this.isUp())
 			await Promise.race([this.#connection.drain(), sleep(CLOSE_MS, undefined, { ref: false })]);
@@ -163,13 +203,14 @@ export class JetStream implements EventStream {
 	async #ensureStream(): Promise<string> {
 		const config: Partial<StreamConfig> = {
 			name: STREAM,
-			subjects: ["events.>"],
+			subjects: [SUBJECTS],
 			storage: StorageType.File,
 			retention: RetentionPolicy.Limits,
 			discard: DiscardPolicy.Old,
 			max_age: nanos(14 * DAY_MS),
 			duplicate_window: nanos(10 * 60 * 1_000),
-			num_replicas: this.#replicas,
+			max_bytes: this.#settings.maxBytes ?? -1,
+			num_replicas: this.#settings.replicas,
 			deny_delete: true,
 			deny_purge: true
 		};
@@ -182,36 +223,149 @@ export class JetStream implements EventStream {
 		return info.created;
 	}
 
-	async #ensureConsumer({ consumer, aggregateType }: Subscription): Promise<void> {
-		const name = durableName(consumer, aggregateType);
+	async #state(): Promise<StreamState> {
+		await this.#ensureStream();
+		const { created, state, config } = await this.#manager.streams.info(STREAM, {
+			subjects_filter: SUBJECTS
+		});
+		const topics: Record<string, number> = {};
+		for (const [subject, count] of Object.entries(state.subjects ?? {})) {
+			const topic = topicOf(subject.slice("events.".length));
+			topics[topic] = (topics[topic] ?? 0) + count;
+		}
+		return {
+			epoch: created,
+			firstSequence: state.first_seq,
+			lastSequence: state.last_seq,
+			bytes: state.bytes,
+			maxBytes: config.max_bytes > 0 ? config.max_bytes : undefined,
+			topics
+		};
+	}
+
+	async #messageIdAt(sequence: number): Promise<string | undefined> {
+		try {
+			const message = await this.#manager.streams.getMessage(STREAM, { seq: sequence });
+			return message.header.get("Nats-Msg-Id");
+		} catch (error) {
+			if (isMissing(error)) return undefined;
+			throw error;
+		}
+	}
+
+	async #consumers(): Promise<ConsumerState[]> {
+		const infos: ConsumerInfo[] = [];
+		for await (const info of this.#manager.consumers.list(STREAM)) infos.push(info);
+		return Promise.all(
+			infos.flatMap(info => {
+				const [consumer, aggregateType] = info.name.split("__");
+				// Not one of ours: somebody looks on.
+				if (!consumer || !aggregateType) return [];
+				return [this.#consumerState(consumer, aggregateType, info)];
+			})
+		);
+	}
+
+	async #consumerState(
+		consumer: string,
+		aggregateType: string,
+		{ num_pending, num_ack_pending, ack_floor }: ConsumerInfo
+	): Promise<ConsumerState> {
+		const oldest =
+			num_pending + num_ack_pending > 0
+				? await this.#timeOfNext(aggregateType, ack_floor.stream_seq + 1)
+				: undefined;
+		return {
+			consumer,
+			aggregateType,
+			pending: num_pending,
+			unacknowledged: num_ack_pending,
+			oldestSeconds: oldest && (Date.now() - oldest.getTime()) / 1_000
+		};
+	}
+
+	/** When the first message of a topic from this place on was stored. */
+	async #timeOfNext(aggregateType: string, sequence: number): Promise<Date | undefined> {
+		const query = { seq: sequence, next_by_subj: natsSubjects(aggregateType) };
+		return this.#manager.streams.getMessage(STREAM, query).then(
+			({ time }) => time,
+			() => undefined
+		);
+	}
+
+	async #ensureConsumer(subscription: Subscription): Promise<void> {
+		const { subscriber, aggregateType } = subscription;
+		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
-			ack_wait: nanos(this.#ackWaitMs),
+			ack_wait: nanos(this.#settings.ackWaitMs),
 			max_ack_pending: 256,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
-			filter_subject: `events.${aggregateType}.>`
+			filter_subject: natsSubjects(aggregateType)
 		};
-		await this.#manager.consumers.update(STREAM, name, changeable).catch(error => {
+		const found = await this.#manager.consumers.update(STREAM, name, changeable).catch(error => {
 			if (!isMissing(error)) throw error;
-			return this.#manager.consumers.add(STREAM, {
-				...changeable,
-				durable_name: name,
-				ack_policy: AckPolicy.Explicit,
-				deliver_policy: DeliverPolicy.All
-			});
 		});
+		if (found) {
+			const { state } = await this.#manager.streams.info(STREAM);
+			if (found.delivered.stream_seq <= state.last_seq) return;
+			// An older copy of the stream was restored, but not of the consumer. The inbox knows what was handled.
+			await this.#manager.consumers.delete(STREAM, name);
+		} else await subscriber.join?.(await this.#beginnings(aggregateType));
+		await this.#manager.consumers.add(STREAM, {
+			...changeable,
+			durable_name: name,
+			ack_policy: AckPolicy.Explicit,
+			deliver_policy: DeliverPolicy.All
+		});
+	}
+
+	/** The first event of each aggregate of a topic that does not begin with its first event any more. */
+	async #beginnings(aggregateType: string): Promise<Beginning[]> {
+		const { name, num_pending } = await this.#manager.consumers.add(STREAM, {
+			ack_policy: AckPolicy.None,
+			deliver_policy: DeliverPolicy.All,
+			filter_subject: natsSubjects(aggregateType),
+			inactive_threshold: nanos(30_000),
+			mem_storage: true
+		});
+		const first = new Map<string, number>();
+		const reader = await this.#client.consumers.get(STREAM, name);
+		for (let left = num_pending; left > 0;) {
+			const before = left;
+			const batch = await reader.fetch({
+				max_messages: Math.min(left, 1_000),
+				expires: TIMEOUT_MS
+			});
+			for await (const message of batch) {
+				left--;
+				const event = parse(message);
+				if (!event) continue;
+				const { aggregateid: id, aggregateversion: version } = event;
+				first.set(id, Math.min(version, first.get(id) ?? version));
+			}
+			// The rest has been dropped meanwhile, by age.
+			if (left === before) break;
+		}
+		await this.#manager.consumers.delete(STREAM, name).catch(() => {});
+		return [...first]
+			.filter(([, version]) => version > 1)
+			.map(([aggregateId, version]) => ({ aggregateType, aggregateId, version }));
 	}
 
 	/** Pulls until told to stop, and starts over whatever happens to the server or the consumer. */
 	async #pull(subscription: Subscription): Promise<void> {
-		const { consumer, aggregateType } = subscription;
+		const { subscriber, aggregateType } = subscription;
 		const beat = setInterval(() => {
 			for (const message of subscription.underway.keys()) message.working();
 			// Well within the wait, also for a process that is busy.
-		}, this.#ackWaitMs / 3);
+		}, this.#settings.ackWaitMs / 3);
 		while (!subscription.stopping) {
 			try {
-				const pull = await this.#client.consumers.get(STREAM, durableName(consumer, aggregateType));
+				const pull = await this.#client.consumers.get(
+					STREAM,
+					durableName(subscriber.name, aggregateType)
+				);
 				subscription.messages = await pull.consume({
 					max_messages: 64,
 					idle_heartbeat: 1_000,
@@ -243,18 +397,27 @@ export class JetStream implements EventStream {
 		subscription.underway.set(message, run);
 	}
 
-	async #handle({ consume }: Subscription, message: JsMsg): Promise<void> {
+	async #handle({ subscriber }: Subscription, message: JsMsg): Promise<void> {
 		const event = parse(message);
-		// Nothing of ours, and nothing that we could keep under an event's id.
-		const verdict: Verdict = event ? await consume(event, message.info.deliveryCount) : DONE;
+		const verdict = event
+			? await subscriber.consume(event, message.info.deliveryCount)
+			: await this.#refuse(subscriber, message);
 		if (this.#connection.isClosed()) return;
 		if (verdict.done) message.ack();
 		else message.nak(verdict.delayMs);
+		crashPoint("consumer.after-ack");
+	}
+
+	async #refuse({ refuse }: Subscriber, { subject, seq, data }: JsMsg): Promise<Verdict> {
+		if (!refuse) return DONE;
+		const epoch = this.#epoch ?? (await this.#ensureStream().catch(() => undefined));
+		if (epoch === undefined) return { done: false, delayMs: RESTART_MS };
+		const text = Buffer.from(data).subarray(0, 100_000).toString();
+		return refuse({ subject, sequence: seq, epoch, text });
 	}
 }
 
-const subjectOf = (type: string): string => `events.${type}`;
-
+const SUBJECTS = "events.>";
 /** Durable names bear no dots. */
 const durableName = (consumer: string, aggregateType: string): string =>
 	`${consumer}__${aggregateType}`;
@@ -262,11 +425,28 @@ const durableName = (consumer: string, aggregateType: string): string =>
 function parse(message: JsMsg): Envelope | undefined {
 	try {
 		const event = JSON.parse(decoder.decode(message.data)) as Envelope;
-		return typeof event.id === "string" && typeof event.type === "string" ? event : undefined;
+		return isEnvelope(event) ? event : undefined;
 	} catch {
 		return undefined;
 	}
 }
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Whether it has all that the inbox keeps an event by. */
+const isEnvelope = ({
+	id,
+	type,
+	subject,
+	time,
+	aggregatetype,
+	aggregateid,
+	aggregateversion,
+	correlationid
+}: Envelope): boolean =>
+	[type, subject, time, aggregatetype, correlationid].every(text => typeof text === "string") &&
+	[id, aggregateid].every(text => typeof text === "string" && UUID.test(text)) &&
+	Number.isInteger(aggregateversion) &&
+	aggregateversion > 0;
 
 const isMissing = (error: unknown): boolean => {
 	const {

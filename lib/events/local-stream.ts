@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Envelope } from "./envelope.ts";
-import type { Consume, EventStream, Receipt } from "./stream.ts";
+import type { Consume, EventStream, Receipt, Subscriber } from "./stream.ts";
 
 interface Consumer {
 	readonly types: ReadonlySet<string>;
@@ -16,6 +16,7 @@ interface Consumer {
  */
 export class LocalStream implements EventStream {
 	readonly kind = "local";
+	readonly kept = undefined;
 	readonly #consumers = new Map<string, Consumer>();
 	#sequence = 0;
 
@@ -28,10 +29,10 @@ export class LocalStream implements EventStream {
 		return { sequence: ++this.#sequence, epoch: "local", duplicate: false };
 	}
 
-	subscribe(consumer: string, aggregateTypes: readonly string[], consume: Consume): Promise<void> {
-		if (this.#consumers.get(consumer)?.stop.signal.aborted === false)
-			return Promise.reject(new Error(`The consumer '${consumer}' is subscribed twice.`));
-		this.#consumers.set(consumer, {
+	subscribe({ name, aggregateTypes, consume }: Subscriber): Promise<void> {
+		if (this.#consumers.get(name)?.stop.signal.aborted === false)
+			return Promise.reject(new Error(`The consumer '${name}' is subscribed twice.`));
+		this.#consumers.set(name, {
 			types: new Set(aggregateTypes),
 			consume,
 			stop: new AbortController(),
@@ -50,6 +51,9 @@ export class LocalStream implements EventStream {
 	isUp(): boolean {
 		return true;
 	}
+
+	/** It is never away: what it was given is in the outbox until all are done with it. */
+	onBack(): void {}
 
 	async close(): Promise<void> {
 		await Promise.all([...this.#consumers.keys()].map(name => this.unsubscribe(name)));

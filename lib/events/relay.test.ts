@@ -3,7 +3,8 @@ import { testDatabase } from "../../tests/support/database.ts";
 import { until } from "../../tests/support/until.ts";
 import { runInContext } from "../context.ts";
 import { Database, type Tx } from "../database.ts";
-import type { Envelope } from "./envelope.ts";
+import { createAjv } from "../validator.ts";
+import { Attributes, type Envelope } from "./envelope.ts";
 import { createInbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
 import { LocalStream } from "./local-stream.ts";
 import { Relay } from "./relay.ts";
@@ -121,6 +122,7 @@ describe("the relay", () => {
 				traceparent: "00-1"
 			}
 		]);
+		expect(createAjv().validate(Attributes, stream.published[0])).toBe(true);
 		expect(told).toEqual(stream.published);
 		expect(await db.one("SELECT stream_seq::int, stream_epoch FROM outbox")).toEqual({
 			stream_seq: 1,

@@ -1,13 +1,19 @@
 /** The publishing side: hands committed events from a group's outbox to the stream. */
 import type { ServiceBroker } from "moleculer";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { crashPoint } from "../crash-point.ts";
 import type { Database } from "../database.ts";
-import type { Envelope } from "./envelope.ts";
-import type { EventStream, Receipt } from "./stream.ts";
+import type { EventMetrics } from "../metrics.ts";
+import { InvalidEventError, problemsOf } from "./catalog.ts";
+import { OUTBOX_COLUMNS, toEnvelope, type Envelope, type OutboxRow } from "./envelope.ts";
+import { healOutbox } from "./healing.ts";
+import { UnpublishableError, type EventStream, type Receipt } from "./stream.ts";
 
 export interface RelayOptions {
 	readonly database: Database;
 	readonly stream: EventStream;
+	readonly metrics: EventMetrics;
 	readonly logger: Pick<ServiceBroker["logger"], "info" | "warn" | "error">;
 	/** Told of each event after the stream has it and the outbox knows. */
 	readonly onPublished: (event: Envelope) => void;
@@ -15,26 +21,19 @@ export interface RelayOptions {
 	readonly concurrency?: number;
 }
 
-interface OutboxRow {
-	readonly id: string;
-	readonly event_id: string;
-	readonly type: string;
-	readonly aggregate_type: string;
-	readonly aggregate_id: string;
-	readonly aggregate_version: number;
-	readonly payload: unknown;
-	readonly headers: Record<string, string>;
-	readonly created_at: Date;
-	readonly attempts: number;
-}
+type RelayRow = OutboxRow & { readonly id: string; readonly attempts: number };
 
 /** Every relay uses the same lock of its own database: one of them leads. */
 const LEADER_LOCK = 0x72656c61;
-const BATCH = 200;
+const BATCH = 500;
 const POLL_MS = 250;
 const STANDBY_MS = 200;
 const HEARTBEAT_MS = 1_000;
+const HEAL_EVERY_MS = 60_000;
 const MAX_DELAY_MS = 30_000;
+/** Refusals after which a row is set aside. Between them whoever can may mend what is wrong. */
+const MAX_REFUSALS = 10;
+const REFUSED_DELAY_MS = 1_000;
 /** A publish that takes longer (a consumer that cannot do its work, a stream that is away) makes room for others. */
 const PATIENCE_MS = 500;
 
@@ -45,19 +44,27 @@ const PATIENCE_MS = 500;
  */
 export class Relay {
 	readonly #options: Required<RelayOptions>;
-	/** Aggregates being published, or waiting after a failure. */
+	readonly #marks: Marks;
+	/** Aggregates that wait for room, are being published, or wait after a failure. */
 	readonly #active = new Set<string>();
+	#waiting: [key: string, rows: readonly RelayRow[]][] = [];
 	readonly #chains = new Set<Promise<void>>();
+	/** How often in a row the publishes of an aggregate have failed. */
+	readonly #failures = new Map<string, number>();
 	/** Chains that count against the concurrency. */
 	#busy = 0;
 	#wake: () => void = () => {};
 	#nudged = false;
 	#stopping = false;
 	#leader = false;
+	/** Undefined where the stream may have lost something since. */
+	#healedAt: number | undefined;
+	#leftover = 0n;
 	#loop: Promise<void> = Promise.resolve();
 
 	constructor(options: RelayOptions) {
-		this.#options = { concurrency: 16, ...options };
+		this.#options = { concurrency: 64, ...options };
+		this.#marks = new Marks(options.database);
 	}
 
 	/** Whether this relay is the one that publishes. */
@@ -66,7 +73,12 @@ export class Relay {
 	}
 
 	start(): void {
-		this.#options.database.onRecorded = () => this.nudge();
+		const { database, stream } = this.#options;
+		database.onRecorded = () => this.nudge();
+		stream.onBack(() => {
+			this.#healedAt = undefined;
+			this.nudge();
+		});
 		this.#loop = this.#run();
 	}
 
@@ -107,10 +119,13 @@ export class Relay {
 			} finally {
 				this.#leader = false;
 				database.notify = true;
+				// The next lead selects anew what has not begun.
+				for (const [key] of this.#waiting.splice(0)) this.#active.delete(key);
 				// Who leads next need not repeat what is under way. A lead that was lost waits for nothing: a consumer
 				// may be stuck, and the next lead leaves the aggregates that are under way alone.
 				if (this.#stopping) await Promise.allSettled(this.#chains);
-				await client.end().catch(() => {});
+				// A server that is cut off would keep us waiting.
+				await Promise.race([client.end().catch(() => {}), sleep(1_000, undefined, { ref: false })]);
 			}
 			if (!this.#stopping) await this.#pause(STANDBY_MS);
 		}
@@ -136,17 +151,26 @@ export class Relay {
 		this.#leader = true;
 		// Commits of this process nudge us directly; other processes still notify.
 		this.#options.database.notify = false;
-		const leftover = await this.#newest(client);
+		this.#healedAt = undefined;
+		this.#leftover = await this.#newest(client);
 		let lastQuery = 0;
 		while (up && !this.#stopping) {
 			this.#nudged = false;
-			const room = this.#options.concurrency - this.#busy;
-			if (room > 0) {
+			if (!this.#options.stream.isUp()) {
+				await this.#pause(STANDBY_MS);
+				continue;
+			}
+			if (Date.now() - (this.#healedAt ?? 0) > HEAL_EVERY_MS && !(await this.#heal(client))) {
+				await this.#pause(STANDBY_MS);
+				continue;
+			}
+			if (this.#waiting.length < this.#options.concurrency) {
 				const rows = await this.#select(client);
 				lastQuery = Date.now();
-				this.#dispatch(rows, room, leftover);
+				crashPoint("relay.after-select");
+				this.#enqueue(rows);
 				// A full batch may have been one aggregate's, and hidden the others.
-				if (this.#nudged || rows.length === BATCH) continue;
+				if (this.#nudged || (rows.length === BATCH && this.#hasRoom())) continue;
 			} else if (Date.now() - lastQuery > HEARTBEAT_MS) {
 				await client.query("SELECT 1");
 				lastQuery = Date.now();
@@ -163,32 +187,75 @@ export class Relay {
 		return BigInt(rows[0]?.id ?? 0);
 	}
 
-	async #select(client: pg.Client): Promise<OutboxRow[]> {
-		const { rows } = await client.query<OutboxRow>(
-			`SELECT id, event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers, created_at, attempts
-			 FROM outbox WHERE published_at IS NULL AND NOT (aggregate_type || '/' || aggregate_id = ANY ($1::text[]))
+	/** False where the stream cannot say what it has: then nothing is published, which would only cover up a loss. */
+	async #heal(client: pg.Client): Promise<boolean> {
+		const { database, stream, logger, metrics } = this.#options;
+		try {
+			// It may come back once more while we look.
+			this.#healedAt = Date.now();
+			// What is in flight belongs to the life of the stream before.
+			await Promise.race([this.#marks.flushed(), sleep(PATIENCE_MS, undefined, { ref: false })]);
+			const lost = await healOutbox(client, stream);
+			if (lost > 0) {
+				metrics.healed.inc({ group: database.group }, lost);
+				logger.error(
+					`relay of ${database.group}: the stream has lost events; ${lost} are published again.`
+				);
+			}
+			return true;
+		} catch (error) {
+			this.#healedAt = undefined;
+			if (!this.#stopping)
+				logger.warn(
+					`relay of ${database.group}: it is not known yet what the stream has: ${String(error)}`
+				);
+			return false;
+		}
+	}
+
+	async #select(client: pg.Client): Promise<RelayRow[]> {
+		const { rows } = await client.query<RelayRow>({
+			name: "relay-select",
+			text: `SELECT id, attempts, ${OUTBOX_COLUMNS}
+			 FROM outbox o
+			 WHERE published_at IS NULL AND aggregate_type || '/' || aggregate_id <> ALL ($1::text[])
+			   AND NOT EXISTS (SELECT FROM outbox f WHERE f.failed_at IS NOT NULL
+			     AND f.aggregate_type = o.aggregate_type AND f.aggregate_id = o.aggregate_id)
 			 ORDER BY id LIMIT ${BATCH}`,
-			[[...this.#active]]
-		);
+			values: [[...this.#active]]
+		});
 		return rows;
 	}
 
-	/** Starts a chain for each of the first `room` aggregates; the rest is selected again when there is room. */
-	#dispatch(rows: readonly OutboxRow[], room: number, leftover: bigint): void {
-		const byAggregate = new Map<string, OutboxRow[]>();
+	/** Makes a chain of each aggregate's rows; as many as there is room for begin at once. */
+	#enqueue(rows: readonly RelayRow[]): void {
+		const chains = new Map<string, RelayRow[]>();
 		for (const row of rows) {
 			const key = `${row.aggregate_type}/${row.aggregate_id}`;
-			const chain = byAggregate.get(key);
+			const chain = chains.get(key);
 			if (chain) chain.push(row);
-			else if (byAggregate.size < room) byAggregate.set(key, [row]);
+			else chains.set(key, [row]);
 		}
-		for (const [key, chain] of byAggregate) {
+		for (const [key, chain] of chains) {
 			this.#active.add(key);
+			this.#waiting.push([key, chain]);
+		}
+		this.#begin();
+	}
+
+	#hasRoom(): boolean {
+		return this.#busy < this.#options.concurrency;
+	}
+
+	#begin(): void {
+		while (this.#hasRoom() && !this.#stopping) {
+			const next = this.#waiting.shift();
+			if (!next) return;
+			const [key, rows] = next;
 			const leave = this.#takeRoom();
-			const run = this.#publishChain(key, chain, leftover).finally(() => {
+			const run = this.#publishChain(key, rows).finally(() => {
 				this.#chains.delete(run);
 				leave();
-				this.nudge();
 			});
 			this.#chains.add(run);
 		}
@@ -202,47 +269,94 @@ export class Relay {
 			if (left) return;
 			left = true;
 			this.#busy--;
-			this.nudge();
+			this.#begin();
+			if (this.#waiting.length < this.#options.concurrency) this.nudge();
 		};
 		let left = false;
 		const timer = setTimeout(leave, PATIENCE_MS);
 		return leave;
 	}
 
-	async #publishChain(key: string, rows: readonly OutboxRow[], leftover: bigint): Promise<void> {
-		const { stream, database, logger, onPublished } = this.#options;
-		for (const row of rows) {
-			if (this.#stopping) break;
-			const event = toEnvelope(row, database.group);
-			try {
-				const receipt = await stream.publish(event, BigInt(row.id) <= leftover);
-				await mark(database, row, receipt);
-			} catch (error) {
-				// What comes after it has to wait for the next start.
+	async #publishChain(key: string, rows: readonly RelayRow[]): Promise<void> {
+		const { database, onPublished } = this.#options;
+		const marked: Promise<void>[] = [];
+		try {
+			for (const row of rows) {
 				if (this.#stopping) break;
-				logger.warn(
-					`relay of ${database.group}: ${row.type} ${row.event_id} is not published yet: ${String(error)}`
+				const event = toEnvelope(row, database.group);
+				const receipt = await this.#publish(row, event);
+				crashPoint("relay.after-puback");
+				// The next one need not wait until the outbox knows; the aggregate as a whole does.
+				marked.push(
+					this.#marks.add(row.id, receipt).then(() => {
+						crashPoint("relay.after-mark");
+						onPublished(event);
+					})
 				);
-				await database
-					.query("UPDATE outbox SET attempts = attempts + 1, last_error = $2 WHERE id = $1", [
-						row.id,
-						String(error)
-					])
-					.catch(() => {});
-				// Only this aggregate waits; the others go on.
-				this.#release(key, Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(row.attempts, 10)));
-				return;
 			}
-			onPublished(event);
+			await Promise.all(marked);
+		} catch (error) {
+			await Promise.allSettled(marked);
+			if (error instanceof NewLifeError) this.#healedAt = undefined;
+			// What comes after it has to wait for the next start.
+			if (!this.#stopping) this.#releaseLater(key);
+			else this.#active.delete(key);
+			this.#options.logger.warn(`relay of ${database.group}: ${key} waits: ${String(error)}`);
+			return;
 		}
+		this.#failures.delete(key);
 		this.#active.delete(key);
 	}
 
-	#release(key: string, delayMs: number): void {
+	async #publish(row: RelayRow, event: Envelope): Promise<Receipt> {
+		const { stream, database, metrics } = this.#options;
+		const { group } = database;
+		try {
+			const problems = problemsOf(row.type, row.payload);
+			if (problems.length > 0) throw new InvalidEventError(row.type, problems);
+			crashPoint("relay.before-publish");
+			const began = performance.now();
+			const receipt = await stream.publish(event, BigInt(row.id) <= this.#leftover);
+			metrics.publish.observe({ group }, (performance.now() - began) / 1_000);
+			metrics.published.inc({ group });
+			metrics.recordedToPublished.observe({ group }, (Date.now() - Date.parse(event.time)) / 1_000);
+			return receipt;
+		} catch (error) {
+			metrics.publishFailures.inc({ group });
+			await this.#noteFailure(row, error).catch(() => {});
+			throw error;
+		}
+	}
+
+	/** A row that is refused again and again is set aside, where an operator sees it; its aggregate waits. */
+	async #noteFailure(row: RelayRow, error: unknown): Promise<void> {
+		const { database, logger, metrics } = this.#options;
+		const refused = error instanceof InvalidEventError || error instanceof UnpublishableError;
+		const aside = await database.one<{ failed_at: Date | null }>(
+			`UPDATE outbox SET last_error = $2, attempts = attempts + $3::int,
+			   failed_at = CASE WHEN $3::int = 1 AND attempts + 1 >= $4 THEN clock_timestamp() END
+			 WHERE id = $1 AND published_at IS NULL RETURNING failed_at`,
+			[row.id, String(error), refused ? 1 : 0, MAX_REFUSALS]
+		);
+		if (!aside?.failed_at) return;
+		metrics.setAside.inc({ group: database.group });
+		logger.error(
+			`relay of ${database.group}: ${row.type} ${row.event_id} is set aside and holds up its aggregate: ${String(error)}`
+		);
+	}
+
+	/** Only this aggregate waits; the others go on. */
+	#releaseLater(key: string): void {
+		const failures = (this.#failures.get(key) ?? 0) + 1;
+		this.#failures.set(key, failures);
+		const delay = Math.min(
+			failures <= MAX_REFUSALS ? REFUSED_DELAY_MS : MAX_DELAY_MS,
+			50 * 2 ** Math.min(failures, 10)
+		);
 		const timer = setTimeout(() => {
 			this.#active.delete(key);
 			this.nudge();
-		}, delayMs);
+		}, delay);
 		timer.unref();
 	}
 
@@ -259,34 +373,68 @@ export class Relay {
 	}
 }
 
-async function mark(
-	database: Database,
-	row: OutboxRow,
-	{ sequence, epoch }: Receipt
-): Promise<void> {
-	await database.query(
-		"UPDATE outbox SET published_at = clock_timestamp(), stream_seq = $2, stream_epoch = $3 WHERE id = $1",
-		[row.id, sequence, epoch]
-	);
+/** The stream has another life by now than the one that an event was published in. */
+class NewLifeError extends Error {
+	constructor() {
+		super("The stream began a new life meanwhile.");
+	}
 }
 
-function toEnvelope(row: OutboxRow, group: string): Envelope {
-	const { correlationId, causationId, requestId, traceparent } = row.headers;
-	return {
-		specversion: "1.0",
-		id: row.event_id,
-		type: row.type,
-		source: `/valence/${group}`,
-		subject: `${row.aggregate_type}/${row.aggregate_id}`,
-		time: row.created_at.toISOString(),
-		datacontenttype: "application/json",
-		data: row.payload,
-		aggregatetype: row.aggregate_type,
-		aggregateid: row.aggregate_id,
-		aggregateversion: row.aggregate_version,
-		correlationid: correlationId ?? row.aggregate_id,
-		...(causationId ? { causationid: causationId } : {}),
-		...(requestId ? { requestid: requestId } : {}),
-		...(traceparent ? { traceparent } : {})
-	};
+/** Writes down what was published, many rows at a time: while one write is under way the next ones gather. */
+class Marks {
+	readonly #database: Database;
+	#gathered: {
+		readonly id: string;
+		readonly receipt: Receipt;
+		readonly done: () => void;
+		readonly failed: (error: unknown) => void;
+	}[] = [];
+	#writing: Promise<void> | undefined;
+
+	constructor(database: Database) {
+		this.#database = database;
+	}
+
+	/** Resolves when the outbox knows where this row is. */
+	add(id: string, receipt: Receipt): Promise<void> {
+		return new Promise((done, failed) => {
+			this.#gathered.push({ id, receipt, done, failed });
+			this.#writing ??= this.#write().finally(() => {
+				this.#writing = undefined;
+			});
+		});
+	}
+
+	/** Resolves when nothing waits to be written. */
+	async flushed(): Promise<void> {
+		await this.#writing;
+	}
+
+	async #write(): Promise<void> {
+		// Those of the same turn of the event loop go together.
+		await Promise.resolve();
+		while (this.#gathered.length > 0) {
+			const marks = this.#gathered;
+			this.#gathered = [];
+			try {
+				// Not where the stream has another life by now: a relay that was paused may bring word of the one before.
+				const rows = await this.#database.query<{ id: string }>(
+					`UPDATE outbox o SET published_at = clock_timestamp(), stream_seq = m.seq, stream_epoch = m.epoch
+					 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m(id, seq, epoch), outbox_stream s
+					 WHERE o.id = m.id AND s.epoch = m.epoch RETURNING o.id`,
+					[
+						marks.map(({ id }) => id),
+						marks.map(({ receipt }) => receipt.sequence),
+						marks.map(({ receipt }) => receipt.epoch)
+					]
+				);
+				const known = new Set(rows.map(({ id }) => id));
+				for (const { id, done, failed } of marks)
+					if (known.has(id)) done();
+					else failed(new NewLifeError());
+			} catch (error) {
+				for (const { failed } of marks) failed(error);
+			}
+		}
+	}
 }

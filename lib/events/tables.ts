@@ -64,8 +64,13 @@ export const dropEventTables: Migration = async ({ query }) => {
 export const addEventOperations: Migration = async ({ query }) => {
 	// Set aside: it can never be published, and holds up its aggregate until somebody has looked at it.
 	await query("ALTER TABLE outbox ADD COLUMN failed_at timestamptz");
-	await query("CREATE INDEX outbox_failed ON outbox (aggregate_type, aggregate_id) WHERE failed_at IS NOT NULL");
+	await query(
+		"CREATE INDEX outbox_failed ON outbox (aggregate_type, aggregate_id) WHERE failed_at IS NOT NULL"
+	);
 	await query("CREATE INDEX outbox_story ON outbox ((headers->>'correlationId'))");
+	// Whether it was the turn of the event that came last; see MOVE_CURSOR in inbox.ts.
+	await query("ALTER TABLE inbox_cursor ADD COLUMN moved boolean NOT NULL DEFAULT false");
+	await query("CREATE INDEX inbox_cursor_blocked ON inbox_cursor (consumer) WHERE blocked");
 	await query("CREATE INDEX inbox_age ON inbox (processed_at)");
 	await query(`ALTER TABLE dead_letter
 		ADD COLUMN replays int NOT NULL DEFAULT 0,
@@ -100,7 +105,12 @@ export const addEventOperations: Migration = async ({ query }) => {
 
 export const dropEventOperations: Migration = async ({ query }) => {
 	await query("DROP TABLE outbox_stream, outbox_purge, event_audit, replay_snapshot");
-	await query("DROP INDEX dead_letter_open, inbox_age, outbox_story, outbox_failed");
-	await query("ALTER TABLE dead_letter DROP COLUMN replays, DROP COLUMN settled_at, DROP COLUMN settled_by, DROP COLUMN note");
+	await query(
+		"DROP INDEX dead_letter_open, inbox_age, inbox_cursor_blocked, outbox_story, outbox_failed"
+	);
+	await query(
+		"ALTER TABLE dead_letter DROP COLUMN replays, DROP COLUMN settled_at, DROP COLUMN settled_by, DROP COLUMN note"
+	);
+	await query("ALTER TABLE inbox_cursor DROP COLUMN moved");
 	await query("ALTER TABLE outbox DROP COLUMN failed_at");
 };

@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { Errors, type Service } from "moleculer";
 import { carts } from "../../contracts/carts.ts";
+import { allContracts } from "../../contracts/index.ts";
 import { failure } from "../../lib/failure.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 import { somebody } from "../../tests/support/node.ts";
 import { createSigningKeys, readSigningKeys } from "../../lib/signing-keys.ts";
 import { signAccessToken } from "../../lib/access-token.ts";
+import { asyncApiDocument } from "./asyncapi.ts";
 import {
 	cartResult,
 	orderResult,
@@ -110,7 +112,13 @@ describe("the gateway", () => {
 		});
 
 		it("answers HEAD wherever it answers GET, without a body (H12)", async () => {
-			for (const path of ["/api/v1/products/lamp", "/health", "/docs", "/openapi.json"]) {
+			for (const path of [
+				"/api/v1/products/lamp",
+				"/health",
+				"/docs",
+				"/openapi.json",
+				"/asyncapi.json"
+			]) {
 				const [head, get] = [
 					await gateway.request(path, { method: "HEAD" }),
 					await gateway.request(path)
@@ -682,6 +690,17 @@ describe("the gateway", () => {
 			expect(
 				(await gateway.request("/openapi.json", { headers: { "if-none-match": etag } })).status
 			).toBe(304);
+		});
+
+		it("is an AsyncAPI document with an ETag, for everybody", async () => {
+			const response = await gateway.request("/asyncapi.json");
+			expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
+			expect(await response.json()).toEqual(asyncApiDocument(allContracts));
+			const etag = response.headers.get("etag")!;
+			const again = await gateway.request("/asyncapi.json", {
+				headers: { "if-none-match": etag }
+			});
+			expect([again.status, await again.text()]).toEqual([304, ""]);
 		});
 
 		it("is a page that needs nothing from other addresses", async () => {

@@ -7,6 +7,7 @@ import { runtimeOf } from "../../lib/runtime.ts";
 import { callerOf, implement, mixin } from "../../lib/service.ts";
 import { Ticker } from "../../lib/ticker.ts";
 import { answerOf, conditional, fixed, type Answer } from "./answer.ts";
+import { asyncApiDocument } from "./asyncapi.ts";
 import { Authenticator } from "./authentication.ts";
 import { readBody } from "./body.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
@@ -98,14 +99,15 @@ const session = () =>
 		}
 	});
 
+const documentAnswer = (document: object): Answer =>
+	fixed("application/json; charset=utf-8", JSON.stringify(document), {
+		"Cache-Control": "no-cache"
+	});
+
 const openApiAnswer = ({ PUBLIC_URL = "/" }: Config): Answer =>
-	fixed(
-		"application/json; charset=utf-8",
-		JSON.stringify(
-			openApiDocument(allContracts, { serverUrl: PUBLIC_URL.replace(/(?<=.)\/$/, "") })
-		),
-		{ "Cache-Control": "no-cache" }
-	);
+	documentAnswer(openApiDocument(allContracts, { serverUrl: PUBLIC_URL.replace(/(?<=.)\/$/, "") }));
+
+const asyncApi = documentAnswer(asyncApiDocument(allContracts));
 
 /** Calls the action of a route for whoever is asking. */
 async function respond(service: Session, action: string, req: Incoming): Promise<Answer> {
@@ -148,6 +150,9 @@ export default implement(gateway)({
 				},
 				async "/openapi.json"(req) {
 					return conditional(this.document, req.headers["if-none-match"]);
+				},
+				async "/asyncapi.json"(req) {
+					return conditional(asyncApi, req.headers["if-none-match"]);
 				},
 				...Object.fromEntries(
 					DOCS_PATHS.map(path => [

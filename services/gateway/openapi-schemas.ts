@@ -1,4 +1,4 @@
-/** The schemas of an OpenAPI document. */
+/** The schemas of an OpenAPI or AsyncAPI document. */
 import type { TSchema } from "typebox";
 
 export type Json = Record<string, unknown>;

@@ -35,6 +35,12 @@ describe("the OpenAPI document", () => {
 			expect(found).toContain(`${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`);
 	});
 
+	it("has the pages of the gateway itself", () => {
+		expect(Object.keys(document["paths"])).toEqual(
+			expect.arrayContaining(["/health", "/ready", "/openapi.json", "/asyncapi.json"])
+		);
+	});
+
 	it("refers to nothing that is not there", () => {
 		const refs = new Set(refsIn(document));
 		expect(refs.size).toBeGreaterThan(5);

@@ -176,6 +176,22 @@ function systemPaths(): Record<string, Json> {
 			}
 		};
 	};
+	const document = (operationId: string, summary: string) => ({
+		get: {
+			operationId,
+			tags: [SYSTEM],
+			summary,
+			security: [],
+			responses: {
+				200: {
+					description: "The document",
+					headers: { ETag: { schema: text } },
+					content: { "application/json": { schema: { type: "object" } } }
+				},
+				304: { description: "As `If-None-Match` has it" }
+			}
+		}
+	});
 	const groups = { groups: { type: "object", additionalProperties: { enum: ["up", "down"] } } };
 	return {
 		"/health": state("gateway.health", "Does the process run?"),
@@ -185,7 +201,9 @@ function systemPaths(): Record<string, Json> {
 			"gateway.healthEvents",
 			"Is each group connected to the event stream?",
 			groups
-		)
+		),
+		"/openapi.json": document("gateway.openApi", "This document"),
+		"/asyncapi.json": document("gateway.asyncApi", "The events, as an AsyncAPI 3.0 document")
 	};
 }
 

@@ -91,9 +91,11 @@ export class FakeInventory {
 	}
 
 	subscribe(): Promise<void> {
-		return this.#node.runtime.stream.subscribe("inventory", ["order"], event =>
-			this.#consume(event)
-		);
+		return this.#node.runtime.stream.subscribe({
+			name: "inventory",
+			aggregateTypes: ["order"],
+			consume: event => this.#consume(event)
+		});
 	}
 
 	async tell<K extends Extract<keyof Events, `inventory.${string}`>>(
