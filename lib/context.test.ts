@@ -35,13 +35,13 @@ describe("the context of work", () => {
 		causationId: "event-1",
 		traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	};
-	const inner: ServiceSchema = {
+	const inner = {
 		name: "inner",
 		actions: {
 			tell: { access: "internal", handler: async () => currentContext() }
 		}
-	};
-	const outer: ServiceSchema = {
+	} as unknown as ServiceSchema;
+	const outer = {
 		name: "outer",
 		actions: {
 			relay: {
@@ -52,7 +52,7 @@ describe("the context of work", () => {
 				}
 			}
 		}
-	};
+	} as unknown as ServiceSchema;
 
 	let nats: TestServer;
 	beforeAll(async () => {
