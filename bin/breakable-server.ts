@@ -70,10 +70,6 @@ export class BreakableServer {
 		throw new StartupError(`${this.#file} did not open ${this.url} within 10 s.`);
 	}
 
-	get pid(): number {
-		return this.#process!.pid!;
-	}
-
 	/** Ends it as a power cut does; resolves when it is gone. */
 	kill(): Promise<void> {
 		return this.#end("SIGKILL");

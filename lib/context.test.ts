@@ -1,6 +1,6 @@
 import type { ServiceSchema } from "moleculer";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TestServer } from "../tests/support/servers.ts";
+import { BreakableServer } from "../bin/breakable-server.ts";
 import { createBroker } from "./broker.ts";
 import { readConfig } from "./config.ts";
 import { currentContext, runInContext, traceparentOf, type WorkContext } from "./context.ts";
@@ -54,9 +54,9 @@ describe("the context of work", () => {
 		}
 	} as unknown as ServiceSchema;
 
-	let nats: TestServer;
+	let nats: BreakableServer;
 	beforeAll(async () => {
-		nats = await TestServer.nats();
+		nats = await BreakableServer.nats();
 	});
 	afterAll(() => nats.stop());
 

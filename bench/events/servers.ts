@@ -10,7 +10,7 @@ import { migrate } from "../../lib/migrations.ts";
 import type { Feature, NodeMethods } from "./node.process.ts";
 import { Part, type Methods } from "./part.ts";
 import type { StreamMethods } from "./stream.process.ts";
-import { TestServer } from "../../tests/support/servers.ts";
+import { BreakableServer } from "../../bin/breakable-server.ts";
 
 export interface Servers extends AsyncDisposable {
 	readonly natsUrl: string;
@@ -35,7 +35,7 @@ export async function startServers(): Promise<Servers> {
 	await using stack = new AsyncDisposableStack();
 	const folder = mkdtempSync(join(tmpdir(), "valence-bench-"));
 	stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-	const nats = stack.adopt(await TestServer.nats(), server => server.stop());
+	const nats = stack.adopt(await BreakableServer.nats(), server => server.stop());
 	const postgres = stack.adopt(await startPostgres({ folder: join(folder, "postgres") }), server =>
 		server.stop()
 	);
