@@ -54,6 +54,8 @@ async function emptyNats(ground: Ground, durationMs: number): Promise<string> {
 	return "it is back, empty";
 }
 
+const AT_LEAST_ONE_WITHIN_MS = 10_000;
+
 async function disturb(
 	proxy: Ground["replicas"][number]["links"]["nats"],
 	disturbance: Disturbance,
@@ -63,6 +65,9 @@ async function disturb(
 	const before = proxy.hits;
 	proxy.disturb(disturbance, delayMs);
 	await sleep(durationMs);
+	// The replica may have been killed meanwhile and have nothing to say yet.
+	for (let waited = 0; proxy.hits === before && waited < AT_LEAST_ONE_WITHIN_MS; waited += 50)
+		await sleep(50);
 	proxy.heal();
 	const hits = proxy.hits - before;
 	return hits > 0 ? `it hit ${hits} times` : undefined;
