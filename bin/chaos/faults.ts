@@ -49,8 +49,11 @@ async function emptyNats(ground: Ground, durationMs: number): Promise<string> {
 		.map(each => each.links.nats);
 	for (const link of links) link.disturb("cut");
 	await sleep(PILE_UP_MS);
-	await ground.killNats(durationMs, { emptied: true });
+	const back = ground.killNats(durationMs, { emptied: true });
+	await sleep(durationMs / 2);
+	// Before it is back, so that readers and relays come upon the empty store together.
 	for (const link of links) link.heal();
+	await back;
 	return "it is back, empty";
 }
 
