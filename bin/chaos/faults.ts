@@ -49,10 +49,15 @@ async function emptyNats(ground: Ground, durationMs: number): Promise<string> {
 		.map(each => each.links.nats);
 	for (const link of links) link.disturb("cut");
 	await sleep(PILE_UP_MS);
-	await ground.killNats(durationMs, { emptied: true });
+	const back = ground.killNats(durationMs, { emptied: true });
+	await sleep(durationMs / 2);
+	// Before it is back, so that readers and relays come upon the empty store together.
 	for (const link of links) link.heal();
+	await back;
 	return "it is back, empty";
 }
+
+const AT_LEAST_ONE_WITHIN_MS = 10_000;
 
 async function disturb(
 	proxy: Ground["replicas"][number]["links"]["nats"],
@@ -63,6 +68,9 @@ async function disturb(
 	const before = proxy.hits;
 	proxy.disturb(disturbance, delayMs);
 	await sleep(durationMs);
+	// The replica may have been killed meanwhile and have nothing to say yet.
+	for (let waited = 0; proxy.hits === before && waited < AT_LEAST_ONE_WITHIN_MS; waited += 50)
+		await sleep(50);
 	proxy.heal();
 	const hits = proxy.hits - before;
 	return hits > 0 ? `it hit ${hits} times` : undefined;
