@@ -1,5 +1,6 @@
 /** What the benchmark tells. Pure. */
 import type { Checkouts } from "./checkouts.ts";
+import { describeMachine, type Machine } from "./machine.ts";
 import type { Memory } from "./process-tree.ts";
 import type { Reads } from "./reads.ts";
 import type { Shape } from "./servers.ts";
@@ -31,15 +32,7 @@ export interface ShapeResult {
 export interface Results {
 	/** ISO 8601. */
 	readonly date: string;
-	readonly machine: {
-		readonly cores: number;
-		readonly cpu: string;
-		readonly memoryGb: number;
-		readonly system: string;
-		readonly node: string;
-		/** Of the last minute, when the run began. */
-		readonly loadAverage: number;
-	};
+	readonly machine: Machine;
 	readonly seconds: number;
 	readonly connections: number;
 	readonly customers: number;
@@ -88,17 +81,17 @@ const formatRatios = ({ bareWeb, bareHttp }: Ratios): string =>
 	`${formatRatio(bareWeb)} × ${NAMES.web}, ${formatRatio(bareHttp)} × ${NAMES.http}`;
 
 const UNKNOWN = "–";
-const whole = (value: number | null | undefined): string =>
+export const whole = (value: number | null | undefined): string =>
 	value == null ? UNKNOWN : Math.round(value).toLocaleString("en");
-const digits =
+export const digits =
 	(count: number) =>
 	(value: number | null): string =>
 		value === null ? UNKNOWN : value.toFixed(count);
-const ms = ({ p50, p95, p99 }: Percentiles): string[] => [p50, p95, p99].map(digits(2));
+export const ms = ({ p50, p95, p99 }: Percentiles): string[] => [p50, p95, p99].map(digits(2));
 const megabytes = (memory: Memory | null): string[] => [whole(memory?.rssMb), whole(memory?.pssMb)];
 
 /** Rows of equal length; the first one is the head. */
-type Table = readonly (readonly string[])[];
+export type Table = readonly (readonly string[])[];
 
 /** In the order in which it was measured. */
 export function readsTable({ baselines, shapes }: Results): Table {
@@ -160,6 +153,12 @@ export function alignTable(rows: Table): string {
 		.join("\n");
 }
 
+/** The same for a document. */
+export const markdown = (rows: Table): string =>
+	[rows[0]!, rows[0]!.map((_, at) => (at === 0 ? "---" : "--:")), ...rows.slice(1)]
+		.map(row => `| ${row.join(" | ")} |`)
+		.join("\n");
+
 const READS = "GET /products/:id";
 const CHECKOUT = "POST /checkout";
 
@@ -186,9 +185,6 @@ export function unsteadiness({ baselines }: Pick<Results, "baselines">): string[
 	});
 }
 
-const machineOf = ({ machine }: Results): string =>
-	`${machine.cores} × ${machine.cpu}, ${machine.memoryGb.toFixed(1)} GB, ${machine.system}, Node ${machine.node}, load average ${machine.loadAverage.toFixed(2)} at the start`;
-
 const settingsOf = ({ seconds, connections, customers }: Results) => ({
 	reads: `${connections} connections, ${seconds} s each`,
 	checkouts: `${customers} customers at once, ${seconds} s each`
@@ -198,7 +194,7 @@ const settingsOf = ({ seconds, connections, customers }: Results) => ({
 export function tell(results: Results): string {
 	const settings = settingsOf(results);
 	return [
-		machineOf(results),
+		describeMachine(results.machine),
 		`${READS}: ${settings.reads}`,
 		alignTable(readsTable(results)),
 		...(results.shapes.length > 0
@@ -211,15 +207,11 @@ export function tell(results: Results): string {
 /** The report as a document. */
 export function document(results: Results): string {
 	const settings = settingsOf(results);
-	const markdown = (rows: Table) =>
-		[rows[0]!, rows[0]!.map((_, at) => (at === 0 ? "---" : "--:")), ...rows.slice(1)]
-			.map(row => `| ${row.join(" | ")} |`)
-			.join("\n");
 	return `<!-- Written by \`npm run bench -- --write\`; do not edit. -->
 
 # Benchmarks
 
-Measured on ${results.date.slice(0, 10)}: ${machineOf(results)}. \`npm run bench\` measures anew.
+Measured on ${results.date.slice(0, 10)}: ${describeMachine(results.machine)}. \`npm run bench\` measures anew.
 
 ## ${READS}
 

@@ -1,10 +1,9 @@
 /** `npm run bench`: Valence in both shapes beside a bare node:http server and a bare moleculer-web action. */
-import { mkdirSync, writeFileSync } from "node:fs";
-import os from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { format, resolveConfig } from "prettier";
 import { CONCURRENCY, findProducts, measureCheckouts } from "./checkouts.ts";
+import { Interruption, wholeNumber, writeMarkdown } from "./command.ts";
+import { busyness, readMachine } from "./machine.ts";
 import { measureReads, type Load } from "./reads.ts";
 import {
 	document,
@@ -21,22 +20,13 @@ const DOCUMENT = join(import.meta.dirname, "..", "docs", "benchmarks.md");
 
 const { shapes, json, write, ...load } = new Command("npm run bench --")
 	.description("Measures reads and checkouts, beside bare servers in the same run")
-	.option("--seconds <n>", "how long each measurement takes", parseNumber(300), 10)
-	.option("--connections <n>", "connections that read at once", parseNumber(1_000), 16)
+	.option("--seconds <n>", "how long each measurement takes", wholeNumber(300), 10)
+	.option("--connections <n>", "connections that read at once", wholeNumber(1_000), 16)
 	.option("--shapes <list>", `of ${SHAPES.join(", ")}`, parseShapes, [...SHAPES])
 	.option("--json", "print the results as one line of JSON; all else goes to standard error", false)
 	.option("--write", "write docs/benchmarks.md", false)
 	.parse()
 	.opts<Load & { shapes: readonly Shape[]; json: boolean; write: boolean }>();
-
-function parseNumber(maximum: number): (text: string) => number {
-	return text => {
-		const value = /^[1-9]\d*$/.test(text) ? Number(text) : Number.NaN;
-		if (!(value <= maximum))
-			throw new InvalidArgumentError(`It is a whole number from 1 to ${maximum}.`);
-		return value;
-	};
-}
 
 function parseShapes(text: string): Shape[] {
 	const names = text.split(",");
@@ -49,18 +39,8 @@ function parseShapes(text: string): Shape[] {
 /** For people; with --json standard output belongs to the machine that reads it. */
 const say = (text: string) => void (json ? process.stderr : process.stdout).write(`${text}\n`);
 
-let interruption: Error | undefined;
-/** Rejects at Ctrl-C, so that everything is ended on the way out. A second Ctrl-C ends us at once. */
-const interrupted = new Promise<never>((_, reject) => {
-	for (const signal of ["SIGINT", "SIGTERM"])
-		process.once(signal, () => {
-			say("Ending what was started.");
-			interruption = new Error(`Ended by ${signal}.`);
-			reject(interruption);
-		});
-});
-interrupted.catch(() => {});
-const unlessInterrupted = <T>(work: Promise<T>): Promise<T> => Promise.race([work, interrupted]);
+const interruption = new Interruption(() => say("Ending what was started."));
+const unlessInterrupted = <T>(work: Promise<T>) => interruption.orOutcome(work);
 
 async function measureBare(file: "bare-http.ts" | "bare-web.ts") {
 	await using server = await startBare(file);
@@ -86,18 +66,9 @@ async function measureValence(shape: Shape) {
 }
 
 async function measure(): Promise<Results> {
-	const machine = {
-		cores: os.availableParallelism(),
-		cpu: os.cpus()[0]?.model.trim() ?? "unknown processor",
-		memoryGb: os.totalmem() / 1e9,
-		system: `${os.type()} ${os.release()} (${os.arch()})`,
-		node: process.versions.node,
-		loadAverage: os.loadavg()[0]!
-	};
-	if (machine.loadAverage > 1)
-		say(
-			`The machine is busy (load average ${machine.loadAverage.toFixed(2)}): expect poor figures.`
-		);
+	const machine = readMachine();
+	const warning = busyness(machine);
+	if (warning) say(warning);
 	const date = new Date().toISOString();
 	const baselines = [await measureBaseline()];
 	const measured: Awaited<ReturnType<typeof measureValence>>[] = [];
@@ -113,24 +84,15 @@ async function measure(): Promise<Results> {
 	return { date, machine, ...load, customers: CONCURRENCY, baselines, shapes: compared };
 }
 
-async function writeDocument(results: Results): Promise<void> {
-	const options = await resolveConfig(DOCUMENT);
-	const text = await format(document(results), { ...options, filepath: DOCUMENT });
-	mkdirSync(dirname(DOCUMENT), { recursive: true });
-	writeFileSync(DOCUMENT, text);
-	say("\nwrote docs/benchmarks.md");
-}
-
 try {
 	say("Measuring");
 	const results = await measure();
 	say(`\n${tell(results)}`);
-	if (write) await writeDocument(results);
+	if (write) {
+		await writeMarkdown(DOCUMENT, document(results));
+		say("\nwrote docs/benchmarks.md");
+	}
 	if (json) console.log(JSON.stringify(results));
 } catch (error) {
-	// A terminal's Ctrl-C reaches the servers as well: what they say of it is not the reason.
-	const reason = interruption ?? error;
-	console.error(reason instanceof Error ? reason.message : reason);
-	// What was interrupted still has work under way.
-	process.exit(interruption ? 130 : 1);
+	interruption.fail(error);
 }

@@ -31,6 +31,8 @@ export interface ChildOptions {
 	readonly onLine: (line: string) => void;
 	/** Where it is one of our nodes: it ends itself when we are gone. */
 	readonly ipc?: boolean;
+	/** What it sends over IPC. */
+	readonly onMessage?: (message: unknown) => void;
 	/** Called when it ends although nobody asked it to; it is started again a second later. */
 	readonly onEnd: (why: string) => void;
 	/** Called when it has been started again, under another process id. */
@@ -70,7 +72,7 @@ export class Child {
 	}
 
 	#start(): void {
-		const { file, args, env, ipc, onLine } = this.#options;
+		const { file, args, env, ipc, onLine, onMessage } = this.#options;
 		// A process group of its own: Ctrl-C in the terminal reaches us alone, and we end the rest in order.
 		const child = spawn(file, [...args], {
 			env: env ?? process.env,
@@ -79,6 +81,7 @@ export class Child {
 		});
 		this.#process = child;
 		for (const stream of [child.stdout!, child.stderr!]) eachLine(stream, onLine);
+		if (onMessage) child.on("message", onMessage);
 		this.#ended = new Promise(done => {
 			child.once("error", error => onLine(String(error)));
 			child.once("close", (code, signal) => {

@@ -2,19 +2,13 @@
 import { ServiceBroker, type BrokerOptions, type ServiceSchema } from "moleculer";
 import { cacherFor } from "./cacher.ts";
 import type { Config } from "./config.ts";
-import { runInContext } from "./context.ts";
+import { contextMiddleware } from "./context.ts";
 import { natsOptions } from "./nats.ts";
 import { ValenceTransporter } from "./nats-transporter.ts";
 import { accessMiddleware } from "./identity.ts";
 import { bindRuntime, type Runtime } from "./runtime.ts";
 import { resultMiddleware } from "./results.ts";
 import { JsonSchemaValidator } from "./validator.ts";
-
-const contextMiddleware = {
-	name: "Context",
-	localAction: (next: (ctx: any) => Promise<unknown>) => (ctx: { requestID?: string | null }) =>
-		runInContext({ requestId: ctx.requestID ?? undefined }, () => next(ctx))
-};
 
 interface Timed extends Promise<unknown> {
 	/** Moleculer adds it to all promises. */

@@ -1,5 +1,5 @@
 import { ServiceBroker } from "moleculer";
-import { TestServer } from "../tests/support/servers.ts";
+import { BreakableServer } from "../bin/breakable-server.ts";
 import { until } from "../tests/support/until.ts";
 import { cacherFor, type ForgivingRedisCacher } from "./cacher.ts";
 import { readConfig } from "./config.ts";
@@ -39,7 +39,7 @@ describe("the cache in one process", () => {
 });
 
 describe("the cache in Redis", () => {
-	let redis: TestServer;
+	let redis: BreakableServer;
 	let brokers: ServiceBroker[];
 	const newNode = async () => {
 		const broker = newBroker(redis.url);
@@ -48,7 +48,7 @@ describe("the cache in Redis", () => {
 		return broker;
 	};
 	beforeEach(async () => {
-		redis = await TestServer.redis();
+		redis = await BreakableServer.redis();
 		brokers = [];
 	});
 	afterEach(async () => {

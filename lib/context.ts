@@ -3,6 +3,7 @@
  * request or event caused it without every function handing it on.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { randomBytes } from "node:crypto";
 
 export interface WorkContext {
 	/** The request at the gateway that all of this began with. */
@@ -20,3 +21,50 @@ export const currentContext = (): WorkContext => storage.getStore() ?? {};
 
 export const runInContext = <T>(context: WorkContext, work: () => T): T =>
 	storage.run(context, work);
+
+/** W3C Trace Context, version 00. */
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The caller's trace where it is one, else a new one that nobody has asked to be sampled. */
+export const traceparentOf = (header: string | string[] | undefined): string =>
+	typeof header === "string" && TRACEPARENT.test(header)
+		? header
+		: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`;
+
+/** What a call to another service bears of the work that it is made for. */
+interface CallHeaders {
+	readonly correlationId?: string;
+	readonly causationId?: string;
+	readonly traceparent?: string;
+}
+interface CallOptions {
+	readonly headers?: CallHeaders;
+	readonly parentCtx?: unknown;
+	readonly requestID?: string;
+}
+interface CalledContext {
+	readonly requestID?: string | null;
+	readonly headers: CallHeaders;
+}
+
+/** Moleculer's middleware that carries the context of work through calls, to other nodes as well. */
+export const contextMiddleware = {
+	name: "Context",
+	call: (next: (action: string, params: unknown, options: CallOptions) => unknown) =>
+		function (this: unknown, action: string, params: unknown, options: CallOptions = {}) {
+			const { requestId, ...carried } = currentContext();
+			return next.call(this, action, params, {
+				...(requestId !== undefined && !options.parentCtx ? { requestID: requestId } : {}),
+				...options,
+				// In headers and not in meta, which the callee could change and which comes back.
+				headers: { ...(carried as CallHeaders), ...options.headers }
+			});
+		},
+	localAction:
+		(next: (ctx: CalledContext) => Promise<unknown>) =>
+		(ctx: CalledContext): Promise<unknown> => {
+			const { correlationId, causationId, traceparent } = ctx.headers;
+			const requestId = ctx.requestID ?? undefined;
+			return runInContext({ requestId, correlationId, causationId, traceparent }, () => next(ctx));
+		}
+};

@@ -11,8 +11,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { testConfig } from "../tests/support/node.ts";
-import { freePorts, launch, runCommand } from "../tests/support/process.ts";
-import { TestServer } from "../tests/support/servers.ts";
+import { BreakableServer } from "../bin/breakable-server.ts";
+import { freePorts } from "../bin/ports.ts";
+import { launch, runCommand } from "../tests/support/process.ts";
 import { until } from "../tests/support/until.ts";
 import { databaseUrl, GROUPS, type Group } from "./config.ts";
 import {
@@ -270,7 +271,7 @@ describe("npm run db", () => {
 
 describe("a node of a cluster", () => {
 	it("waits, alive but not ready, for its schema and for NATS, and says for what", async () => {
-		const nats = await TestServer.nats();
+		const nats = await BreakableServer.nats();
 		await nats.kill();
 		const config = testConfig();
 		const url = databaseUrl(config, "users");

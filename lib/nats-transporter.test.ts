@@ -1,16 +1,16 @@
 import { ServiceBroker, type ServiceSchema } from "moleculer";
 import { launch } from "../tests/support/process.ts";
-import { TestServer } from "../tests/support/servers.ts";
+import { BreakableServer } from "../bin/breakable-server.ts";
 import { until } from "../tests/support/until.ts";
 import { brokerOptions } from "./broker.ts";
 import { readConfig } from "./config.ts";
 import type { ValenceTransporter } from "./nats-transporter.ts";
 
-let nats: TestServer;
+let nats: BreakableServer;
 let caller: ServiceBroker;
 let other: ServiceBroker;
 beforeAll(async () => {
-	nats = await TestServer.nats();
+	nats = await BreakableServer.nats();
 	[caller, other] = await Promise.all([startBroker("caller"), startBroker("other", box)]);
 	await caller.waitForServices("box");
 });

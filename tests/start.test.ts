@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
+import { freePorts } from "../bin/ports.ts";
 import { databaseUrl } from "../lib/config.ts";
 import { migrate } from "../lib/migrations.ts";
 import { isAlive } from "../lib/pid.ts";
@@ -9,7 +10,6 @@ import { Api } from "./support/api.ts";
 import { testConfig } from "./support/node.ts";
 import {
 	eventually,
-	freePorts,
 	launch,
 	newDataDir,
 	runCommand,

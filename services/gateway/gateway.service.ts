@@ -1,6 +1,7 @@
 /** The only door: every action that has a route, for those who may call it. */
 import { allContracts } from "../../contracts/index.ts";
 import type { Config } from "../../lib/config.ts";
+import { traceparentOf } from "../../lib/context.ts";
 import { failure } from "../../lib/failure.ts";
 import { authorize } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
@@ -123,6 +124,7 @@ async function respond(service: Session, action: string, req: Incoming): Promise
 	// `meta` is the callee's and is not looked at.
 	const result = await req.$ctx.call(action, params, {
 		meta: { user, client: clientOf(req) },
+		headers: { traceparent: traceparentOf(req.headers["traceparent"]) },
 		// Else it would be all the time that the request has left.
 		timeout: route.contract.timeout ?? service.config.REQUEST_TIMEOUT_MS
 	});

@@ -1,10 +1,10 @@
 /** Valence as an operator starts it: real processes, in a data folder of their own. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../../bin/ports.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
@@ -81,25 +81,6 @@ export async function startCluster(
 		cleanUp: () => rmSync(dataDir, { recursive: true, force: true })
 	};
 }
-
-/**
- * The first of so many neighbouring ports that nobody listens on, below those that systems give to
- * outgoing connections: one of these might take a node's port while the node starts again.
- */
-export async function freePorts(count: number): Promise<number> {
-	for (;;) {
-		const first = 10_000 + Math.floor(Math.random() * 20_000);
-		const ports = Array.from({ length: count }, (_, index) => first + index);
-		const free = await Promise.all(ports.map(isFree));
-		if (free.every(Boolean)) return first;
-	}
-}
-
-const isFree = (port: number): Promise<boolean> =>
-	new Promise(done => {
-		const server = createServer().once("error", () => done(false));
-		server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
-	});
 
 /** Waits until the condition holds; throws with its name where it does not within the time. */
 export async function eventually(

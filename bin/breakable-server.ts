@@ -1,15 +1,18 @@
-/** NATS and Redis for tests that break them: each on a port and with a store of its own. */
+/** NATS and Redis for those who break them: each on a port and with a store of its own. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findBinary } from "../../bin/processes.ts";
-import { freePorts } from "./process.ts";
-import { until } from "./until.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { StartupError } from "../lib/startup-error.ts";
+import { freePorts } from "./ports.ts";
+import { findBinary } from "./processes.ts";
+
+const READY_WITHIN_MS = 10_000;
 
 /** A server that can be killed and started again, at the same address. */
-export class TestServer {
+export class BreakableServer {
 	readonly url: string;
 	readonly #port: number;
 	readonly #file: string;
@@ -21,43 +24,50 @@ export class TestServer {
 		protocol: string,
 		port: number,
 		file: string,
-		argsFor: (store: string) => string[]
+		argsFor: (store: string) => string[],
+		folder = tmpdir()
 	) {
-		this.#store = mkdtempSync(join(tmpdir(), "valence-server-"));
+		this.#store = mkdtempSync(join(folder, "valence-server-"));
 		this.#port = port;
 		this.url = `${protocol}://127.0.0.1:${port}`;
 		this.#file = file;
 		this.#args = argsFor(this.#store);
 	}
 
-	static async nats({ jetStream = true } = {}): Promise<TestServer> {
-		const port = await freePorts(1);
-		const server = new TestServer("nats", port, findBinary("nats-server", "NATS_URL"), store => {
-			const address = ["-a", "127.0.0.1", "-p", String(port)];
-			return jetStream ? [...address, "-js", "-sd", store] : address;
-		});
-		return server.start();
+	get pid(): number {
+		return this.#process!.pid!;
 	}
 
-	static async redis(): Promise<TestServer> {
+	/** Its store is made in `folder`. */
+	static async nats({
+		jetStream = true,
+		folder
+	}: { jetStream?: boolean; folder?: string } = {}): Promise<BreakableServer> {
 		const port = await freePorts(1);
-		const server = new TestServer("redis", port, findBinary("redis-server", "REDIS_URL"), store => [
-			"--bind",
-			"127.0.0.1",
-			"--port",
-			String(port),
-			"--dir",
-			store,
-			"--save",
-			""
-		]);
+		const argsFor = (store: string) => {
+			const address = ["-a", "127.0.0.1", "-p", String(port)];
+			return jetStream ? [...address, "-js", "-sd", store] : address;
+		};
+		const file = findBinary("nats-server", "NATS_URL");
+		return new BreakableServer("nats", port, file, argsFor, folder).start();
+	}
+
+	static async redis(): Promise<BreakableServer> {
+		const port = await freePorts(1);
+		const server = new BreakableServer(
+			"redis",
+			port,
+			findBinary("redis-server", "REDIS_URL"),
+			store => ["--bind", "127.0.0.1", "--port", String(port), "--dir", store, "--save", ""]
+		);
 		return server.start();
 	}
 
 	async start(): Promise<this> {
 		this.#process = spawn(this.#file, [...this.#args], { stdio: "ignore" });
-		await until(() => this.#answers(), `${this.url} answers`);
-		return this;
+		for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end; await sleep(20))
+			if (await this.#answers()) return this;
+		throw new StartupError(`${this.#file} did not open ${this.url} within 10 s.`);
 	}
 
 	/** Ends it as a power cut does; resolves when it is gone. */
