@@ -441,12 +441,12 @@ export class Inbox {
 	 * Not a second time: where a stream has lost its consumers and is being filled again, what comes
 	 * first need not be all that will come.
 	 */
-	readonly join = (aggregateType: string, beginnings: readonly Beginning[]): Promise<void> =>
+	readonly join = (topic: string, beginnings: readonly Beginning[]): Promise<void> =>
 		this.#database.transaction(
 			async tx => {
 				const isNew = await tx.one(
 					"INSERT INTO inbox_topic (consumer, aggregate_type) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING since",
-					[this.consumer, aggregateType]
+					[this.consumer, topic]
 				);
 				if (!isNew || !this.ordered) return;
 				await tx.query(
@@ -455,7 +455,7 @@ export class Inbox {
 					 FROM jsonb_to_recordset($3::jsonb) AS b("aggregateId" uuid, version int)
 					 ON CONFLICT (consumer, aggregate_type, aggregate_id)
 					   DO UPDATE SET version = greatest(c.version, excluded.version)`,
-					[this.consumer, aggregateType, JSON.stringify(beginnings)]
+					[this.consumer, topic, JSON.stringify(beginnings)]
 				);
 			},
 			undefined,
