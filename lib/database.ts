@@ -258,6 +258,8 @@ function toRecorded(
 }
 
 const RETRYABLE_STATES = /^(?:08|53|57P0|40001|40P01|55P03|57014|25P03)/;
+/** What Node says of a network, a host or its name that cannot be reached. */
+const NETWORK_DOWN = /^E(?:CONN|PIPE|TIMEDOUT|HOST|NETUNREACH|AI_AGAIN|NOTFOUND)/;
 /** What `pg` says without a code when a connection is lost or does not come about. */
 const CONNECTION_LOST =
 	/^(?:Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout (?:expired|exceeded)|Cannot use a pool after)/;
@@ -274,10 +276,7 @@ export function isRetryable(error: unknown): boolean {
 	if (/^Sequelize(?:Connection|HostNot|AccessDenied|Timeout)/.test(name)) return true;
 	if (CONNECTION_LOST.test(message)) return true;
 	const state = parent?.code ?? code;
-	return (
-		typeof state === "string" &&
-		(RETRYABLE_STATES.test(state) || /^E(?:CONN|PIPE|TIMEDOUT|HOST)/.test(state))
-	);
+	return typeof state === "string" && (RETRYABLE_STATES.test(state) || NETWORK_DOWN.test(state));
 }
 
 /** The unique constraint that a write ran into, where that was the trouble. */
