@@ -1,4 +1,5 @@
-/** What start-up code says to the person in front of it. */
+/** What commands say to the person in front of them. */
+import { stripVTControlCharacters, styleText } from "node:util";
 import { ConfigError } from "../lib/config.ts";
 import { NewerSchemaError, OlderSchemaError } from "../lib/migrations.ts";
 import { StartupError } from "../lib/startup-error.ts";
@@ -14,6 +15,34 @@ export function progressLine(stream: NodeJS.WriteStream = process.stdout): (step
 		else if (!again || /(\d+) of \1 /.test(step)) stream.write(`  ${step}\n`);
 	};
 }
+
+type Cell = string | number | null;
+
+/** Rows under their headings, in columns; numbers stand at the right, and what is not there is a dash. */
+export function table(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
+	const texts = rows.map(row => row.map(cell => (cell === null ? "–" : String(cell))));
+	const widths = headings.map((heading, column) =>
+		Math.max(...[heading, ...texts.map(row => row[column]!)].map(text => widthOf(text)))
+	);
+	const isNumeric = headings.map((_, column) =>
+		rows.every(row => row[column] === null || typeof row[column] === "number")
+	);
+	const line = (cells: readonly string[]) =>
+		cells
+			.map((text, column) => {
+				const padding = " ".repeat(widths[column]! - widthOf(text));
+				return isNumeric[column] && rows.length > 0 ? padding + text : text + padding;
+			})
+			.join("  ")
+			.trimEnd();
+	return [paint("bold", line(headings)), ...texts.map(line)].join("\n");
+}
+
+const widthOf = (text: string): number => stripVTControlCharacters(text).length;
+
+/** Coloured on a terminal that wants it, and plain anywhere else. */
+export const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+	styleText(style, text, { stream: process.stdout });
 
 /** Ends the process with a message that says what to do, without a stack where a person can mend it. */
 export function die(error: unknown, code = 1): never {

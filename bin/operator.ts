@@ -5,7 +5,7 @@ import { ServiceBroker } from "moleculer";
 import type { Actions } from "../contracts/index.ts";
 import { brokerOptions } from "../lib/broker.ts";
 import { readConfig, type Config } from "../lib/config.ts";
-import type { Identity } from "../lib/identity.ts";
+import { OPERATOR } from "../lib/identity.ts";
 import { connectNats } from "../lib/nats.ts";
 import { isAlive } from "../lib/pid.ts";
 import { callerOf } from "../lib/service.ts";
@@ -27,10 +27,6 @@ export function leaveDoor(folder: string, door: Door): () => void {
 	writeFileSync(file, JSON.stringify(door), { mode: 0o600 });
 	return () => rmSync(file, { force: true });
 }
-
-const NOBODY = "00000000-0000-0000-0000-000000000000";
-/** Whoever can read the data folder, or is let in by NATS, may do everything. */
-const OPERATOR: Identity = { id: NOBODY, roles: ["admin"], sessionId: NOBODY };
 
 export const callAsOperator = (
 	broker: ServiceBroker,

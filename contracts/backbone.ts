@@ -25,6 +25,7 @@ export const BackboneStatus = Type.Object({
 	stream: Type.Enum(["up", "down"]),
 	leader: Nullable(Type.Boolean({ description: "Whether this node relays the group's events" }))
 });
+export type BackboneStatus = Static<typeof BackboneStatus>;
 
 /** What a group knows of the topics that it records and consumes. */
 export const BackboneOverview = Type.Object({
@@ -63,11 +64,18 @@ const backbone = <const N extends string>(name: N) =>
 		name,
 		failures: {
 			NO_SUCH_SNAPSHOT: { status: 409, message: "This snapshot is not known any more." },
-			NO_SUCH_PROJECTION: { status: 404, message: "This projection is not of this group." },
+			NO_SUCH_PROJECTION: {
+				status: 404,
+				message: "No service says that it can rebuild a projection of this name."
+			},
 			HISTORY_PURGED: {
 				status: 409,
 				message:
 					"Part of the events that the projection is made of have been purged; a rebuild would lose what they told."
+			},
+			GROUP_AWAY: {
+				status: 503,
+				message: "One of the groups does not answer, so its events would be missing. Try again."
 			},
 			SECOND_PERSON_NEEDED: {
 				status: 409,
@@ -97,9 +105,9 @@ const backbone = <const N extends string>(name: N) =>
 				params: Params({
 					state: Type.Optional(LetterState),
 					filter: Type.Optional(LetterFilter),
-					/** Only those created after, as RFC 3339 and number: where the page before ended. */
+					/** Where the page before ended, at a dead letter of this group or another one. */
 					after: Type.Optional(Type.Object({ createdAt: Timestamp, id: LetterId })),
-					limit: Type.Integer({ minimum: 1, maximum: 1_001 })
+					limit: Type.Integer({ minimum: 1, maximum: 101 })
 				}),
 				result: Type.Array(DeadLetter)
 			},
@@ -122,13 +130,13 @@ const backbone = <const N extends string>(name: N) =>
 				params: Params({
 					ids: Type.Optional(Type.Array(LetterId)),
 					filter: Type.Optional(LetterFilter),
-					/** With `dryRun` under this id the selection is kept; without it is taken from there. */
-					snapshotId: Type.Optional(Id),
+					/** With `ids` or `filter` the selection is kept under it; alone, it is taken from there. */
+					snapshotId: Id,
 					dryRun: Type.Boolean(),
 					by: By
 				}),
 				result: Type.Array(ReplayItem),
-				failures: ["NO_SUCH_SNAPSHOT"]
+				failures: ["NOT_FOUND", "NO_SUCH_SNAPSHOT"]
 			},
 			discard: {
 				summary: "Give a dead letter up",
@@ -157,10 +165,10 @@ const backbone = <const N extends string>(name: N) =>
 				idempotent: true,
 				params: Params({
 					aggregateType: Type.Optional(Type.String()),
-					after: Type.Optional(Id),
+					since: Type.Optional(Timestamp),
 					correlationId: Type.Optional(Type.String()),
 					eventId: Type.Optional(Id),
-					limit: Type.Integer({ minimum: 1, maximum: 10_000 })
+					limit: Type.Integer({ minimum: 1, maximum: 1_000 })
 				}),
 				result: Type.Array(RecordedEvent)
 			},
@@ -168,7 +176,7 @@ const backbone = <const N extends string>(name: N) =>
 				summary: "What became of these events at the group's consumers",
 				access: "internal",
 				idempotent: true,
-				params: Params({ eventIds: Type.Array(Id, { maxItems: 10_000 }) }),
+				params: Params({ eventIds: Type.Array(Id, { maxItems: 1_000 }) }),
 				result: Type.Array(Handled)
 			},
 			history: {
@@ -179,12 +187,14 @@ const backbone = <const N extends string>(name: N) =>
 				timeout: 20_000,
 				params: Params({
 					aggregateTypes: Type.Array(Type.String()),
-					/** The place where the page before ended. */
-					after: Type.Optional(Type.String()),
-					limit: Type.Integer({ minimum: 1, maximum: 2_000 })
+					/** The place where the page before ended; 0 for the first. */
+					after: Type.String({ pattern: "^[0-9]{1,18}$" }),
+					/** A page holds fewer where they are large. */
+					limit: Type.Integer({ minimum: 1, maximum: 1_000 })
 				}),
 				result: Type.Object({
 					events: Type.Array(Type.Unknown()),
+					/** Null where nothing came any more. */
 					next: Nullable(Type.String()),
 					purged: Type.Integer()
 				})
@@ -195,7 +205,7 @@ const backbone = <const N extends string>(name: N) =>
 				timeout: 600_000,
 				params: Params({ projection: Type.String(), by: By }),
 				result: Rebuilt,
-				failures: ["NO_SUCH_PROJECTION", "HISTORY_PURGED"]
+				failures: ["NO_SUCH_PROJECTION", "HISTORY_PURGED", "GROUP_AWAY"]
 			}
 		},
 		events: {}

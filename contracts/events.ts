@@ -55,7 +55,9 @@ export const DeadLetter = Type.Object(
 		replays: Type.Integer(),
 		createdAt: Timestamp,
 		settledAt: Nullable(Timestamp),
-		settledBy: Nullable(Type.String()),
+		settledBy: Nullable(
+			Type.String({ description: "While it is open: who has asked for it to be discarded" })
+		),
 		note: Nullable(Type.String())
 	},
 	{ title: "DeadLetter" }
@@ -90,7 +92,9 @@ export const ReplayItem = Type.Object(
 				"What exists already because of this event: recorded events, jobs, its inbox entry"
 		}),
 		outcome: Type.Enum(["planned", "resolved", "failed", "waiting", "settled-before"]),
-		error: Nullable(Type.String())
+		error: Nullable(
+			Type.String({ description: "Why it failed; in a dry run, why it is bound to fail" })
+		)
 	},
 	{ title: "ReplayItem" }
 );
@@ -98,9 +102,11 @@ export type ReplayItem = Static<typeof ReplayItem>;
 
 export const Replay = Type.Object(
 	{
-		snapshotId: Nullable(
-			Type.String({ description: "Give it to the next call to replay just these; kept for a day" })
-		),
+		snapshotId: Type.String({
+			format: "uuid",
+			description:
+				"Names this selection: give it to the next call to replay just these. Kept for a day"
+		}),
 		dryRun: Type.Boolean(),
 		items: Type.Array(ReplayItem)
 	},
@@ -112,7 +118,7 @@ export const TopicConsumer = Type.Object({
 	name: Type.String(),
 	topic: Type.String(),
 	group: Type.String(),
-	/** Delivered to nobody yet. Zero in one process, where the outbox is the queue. */
+	/** Not delivered yet. In one process the outbox is the queue: what is unpublished there. */
 	pending: Type.Integer(),
 	/** Delivered and not acknowledged yet. */
 	unacknowledged: Type.Integer(),
@@ -151,7 +157,7 @@ export const RecordedEvent = Type.Object(
 		causationId: Nullable(Type.String()),
 		requestId: Nullable(Type.String()),
 		traceparent: Nullable(Type.String()),
-		data: Type.Unknown()
+		data: Type.Unknown({ description: "Null where the answer would grow too large" })
 	},
 	{ title: "RecordedEvent" }
 );
@@ -215,13 +221,15 @@ export const By = Text(1, 200, { description: "Who does it, for the audit" });
 export const events = contract({
 	name: "events",
 	failures: {
+		INVALID_CURSOR: { status: 422, message: "This cursor is of another list." },
 		NO_SUCH_SNAPSHOT: {
 			status: 409,
 			message: "This snapshot is not known any more. Do another dry run."
 		},
 		NOTHING_SELECTED: {
 			status: 422,
-			message: "Say which dead letters: by `ids`, by `filter`, or by the `snapshotId` of a dry run."
+			message:
+				"Say which dead letters, in one way: by `ids`, by `filter`, or by the `snapshotId` of a dry run."
 		},
 		GROUP_AWAY: {
 			status: 503,
@@ -265,12 +273,12 @@ export const events = contract({
 				...pageParams
 			}),
 			result: Page(DeadLetter),
-			failures: ["GROUP_AWAY"]
+			failures: ["INVALID_CURSOR", "GROUP_AWAY"]
 		},
 		replay: {
 			summary: "Hand dead letters to their handlers again",
 			description:
-				"With `dryRun` it only says what would happen, and answers a `snapshotId` that fixes the selection. The dead letters of one aggregate are replayed in their order; one that fails again stays where it is, and those behind it wait.",
+				"With `dryRun` it only says what would happen, and answers a `snapshotId` that fixes the selection. What is open of the same aggregates goes with it; at most 1,000 of each group at once. The dead letters of one aggregate are replayed in their order; one that fails again stays where it is, and those behind it wait. A repetition does no harm, whatever its `Idempotency-Key`: a dead letter that was settled before is left alone, and says so.",
 			access: "admin",
 			rest: {
 				route: "POST /admin/events/dead-letters/replay",
@@ -288,7 +296,7 @@ export const events = contract({
 				idempotencyKey: IdempotencyKey
 			}),
 			result: Replay,
-			failures: ["NO_SUCH_SNAPSHOT", "NOTHING_SELECTED", "GROUP_AWAY"]
+			failures: ["NOT_FOUND", "NO_SUCH_SNAPSHOT", "NOTHING_SELECTED", "GROUP_AWAY"]
 		},
 		deadLetter: {
 			summary: "One dead letter, with its event",
@@ -300,14 +308,14 @@ export const events = contract({
 				event: Type.Unknown(),
 				stack: Nullable(Type.String())
 			}),
-			failures: ["NOT_FOUND"]
+			failures: ["NOT_FOUND", "GROUP_AWAY"]
 		},
 		discard: {
 			summary: "Give a dead letter up, so that what comes after it can go on",
 			access: "internal",
 			params: Params({ id: LetterId, reason: Text(3, 1_000), by: By }),
 			result: DeadLetter,
-			failures: ["NOT_FOUND", "SECOND_PERSON_NEEDED"]
+			failures: ["NOT_FOUND", "SECOND_PERSON_NEEDED", "GROUP_AWAY"]
 		},
 		outbox: {
 			summary: "What waits in each group's outbox",
@@ -322,16 +330,17 @@ export const events = contract({
 			access: "internal",
 			params: Params({ eventId: Id, by: By }),
 			result: WaitingEvent,
-			failures: ["NOT_FOUND"]
+			failures: ["NOT_FOUND", "GROUP_AWAY"]
 		},
 		tail: {
 			summary: "The newest events, oldest of them first",
+			description: "Of the groups that answer.",
 			access: "internal",
 			idempotent: true,
 			params: Params({
 				topic: Type.Optional(Topic),
-				/** Only those after this event. */
-				after: Type.Optional(Id),
+				/** Only those recorded since, looked for among the newest. */
+				since: Type.Optional(Timestamp),
 				limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 20 }))
 			}),
 			result: Type.Object({ items: Type.Array(RecordedEvent) })

@@ -10,6 +10,7 @@ import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
 import { payments } from "./payments.ts";
 import { products } from "./products.ts";
+import { recipients } from "./recipients.ts";
 import { users } from "./users.ts";
 
 export const contracts = {
@@ -22,6 +23,7 @@ export const contracts = {
 	orders,
 	payments,
 	notifications,
+	recipients,
 	events,
 	usersEvents,
 	catalogEvents,

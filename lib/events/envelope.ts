@@ -40,6 +40,9 @@ export const aggregateType = (type: string): string => type.slice(0, type.indexO
 /** The topic of an event type, as it is named to people: `order.events`. */
 export const topicOf = (type: string): string => `${aggregateType(type)}.events`;
 
+/** `order.events` → `order` */
+export const aggregateTypeOf = (topic: string): string => topic.slice(0, -".events".length);
+
 /** Where an event type is published on NATS. */
 export const natsSubject = (type: string): string => `events.${type}`;
 

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { randomUUID } from "node:crypto";
+import { Registry } from "prom-client";
 import { testDatabase } from "../../tests/support/database.ts";
 import { envelope } from "../../tests/support/publisher.ts";
 import { currentContext } from "../context.ts";
 import type { Database, Tx } from "../database.ts";
+import { EventMetrics } from "../metrics.ts";
 import type { Envelope } from "./envelope.ts";
-import { createInbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
-import type { Consume } from "./stream.ts";
+import { Inbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
 
 let db: Database;
 beforeAll(async () => {
@@ -17,7 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => db.close());
 
-const silent = { warn() {}, error() {} };
+const silent = { info() {}, warn() {}, error() {} };
+const metrics = new EventMetrics(new Registry());
 const HANDLED = "session.revoked.v1";
 const PASSED = "user.created.v1";
 
@@ -44,7 +46,7 @@ class Consumer {
 	before: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
 	/** Runs in the handler, after its effect. */
 	after: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
-	readonly #inbox: Consume;
+	readonly inbox: Inbox;
 
 	constructor({ ordered = true, concurrency = 8, name = `consumer-${randomUUID()}` } = {}) {
 		this.name = name;
@@ -53,17 +55,18 @@ class Consumer {
 			await effect(this.name, event, tx);
 			await this.after(event, tx);
 		};
-		this.#inbox = createInbox({
+		this.inbox = new Inbox({
 			database: db,
 			consumer: this.name,
 			handlers: new Map([[HANDLED, handler]]),
 			ordered,
+			metrics,
 			logger: silent,
 			concurrency
 		});
 	}
 
-	deliver = (event: Envelope, deliveries = 1) => this.#inbox(event, deliveries);
+	deliver = (event: Envelope, deliveries = 1) => this.inbox.consume(event, deliveries);
 
 	/** Delivers until the inbox is done with it, without waiting; returns how often that was. */
 	async deliverUntilDone(event: Envelope, max = 50): Promise<number> {

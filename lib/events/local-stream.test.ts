@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { envelope } from "../../tests/support/publisher.ts";
 import { until } from "../../tests/support/until.ts";
 import { LocalStream } from "./local-stream.ts";
-import { DONE, type Verdict } from "./stream.ts";
+import { DONE, type Consume, type Verdict } from "./stream.ts";
 
 const event = () =>
 	envelope("user.created.v1", randomUUID(), 1, {
@@ -14,6 +14,8 @@ const event = () =>
 const LATER: Verdict = { done: false, delayMs: 1 };
 
 let stream: LocalStream;
+const subscribe = (name: string, aggregateTypes: readonly string[], consume: Consume) =>
+	stream.subscribe({ name, aggregateTypes, consume });
 beforeEach(() => {
 	stream = new LocalStream();
 });
@@ -26,9 +28,9 @@ describe("the stream within one process", () => {
 			seen.push(name);
 			return DONE;
 		};
-		await stream.subscribe("one", ["user", "order"], consumer("one"));
-		await stream.subscribe("two", ["user"], consumer("two"));
-		await stream.subscribe("three", ["order"], consumer("three"));
+		await subscribe("one", ["user", "order"], consumer("one"));
+		await subscribe("two", ["user"], consumer("two"));
+		await subscribe("three", ["order"], consumer("three"));
 		const first = await stream.publish(event());
 		const second = await stream.publish(event());
 		expect(seen).toEqual(["one", "two", "one", "two"]);
@@ -39,18 +41,18 @@ describe("the stream within one process", () => {
 
 	it("resolves when all are done, counting the deliveries to each", async () => {
 		const deliveries: number[] = [];
-		await stream.subscribe("slow", ["user"], async (_event, count) => {
+		await subscribe("slow", ["user"], async (_event, count) => {
 			deliveries.push(count);
 			return count < 4 ? LATER : DONE;
 		});
-		await stream.subscribe("quick", ["user"], async () => DONE);
+		await subscribe("quick", ["user"], async () => DONE);
 		await stream.publish(event());
 		expect(deliveries).toEqual([1, 2, 3, 4]);
 	});
 
 	it("takes an event of a process that died for a redelivery", async () => {
 		const deliveries: number[] = [];
-		await stream.subscribe("one", ["user"], async (_event, count) => {
+		await subscribe("one", ["user"], async (_event, count) => {
 			deliveries.push(count);
 			return DONE;
 		});
@@ -61,7 +63,7 @@ describe("the stream within one process", () => {
 	it("does not hold up others behind a consumer that is not done", async () => {
 		let stuck = true;
 		const stuckEvent = event();
-		await stream.subscribe("one", ["user"], async ({ id }) =>
+		await subscribe("one", ["user"], async ({ id }) =>
 			stuck && id === stuckEvent.id ? LATER : DONE
 		);
 		const publishing = stream.publish(stuckEvent);
@@ -72,7 +74,7 @@ describe("the stream within one process", () => {
 
 	it("fails what a consumer was not done with when it leaves, and what comes after", async () => {
 		const deliveries: number[] = [];
-		await stream.subscribe("one", ["user"], async (_event, count) => {
+		await subscribe("one", ["user"], async (_event, count) => {
 			deliveries.push(count);
 			return LATER;
 		});
@@ -89,7 +91,7 @@ describe("the stream within one process", () => {
 	it("waits for the delivery under way when a consumer leaves", async () => {
 		let finish = () => {};
 		let finished = false;
-		await stream.subscribe("one", ["user"], async () => {
+		await subscribe("one", ["user"], async () => {
 			await new Promise<void>(resolve => {
 				finish = resolve;
 			});
@@ -104,10 +106,10 @@ describe("the stream within one process", () => {
 	});
 
 	it("refuses a second consumer of the same name, until the first has left", async () => {
-		await stream.subscribe("one", ["user"], async () => LATER);
-		await expect(stream.subscribe("one", ["user"], async () => DONE)).rejects.toThrow("twice");
+		await subscribe("one", ["user"], async () => LATER);
+		await expect(subscribe("one", ["user"], async () => DONE)).rejects.toThrow("twice");
 		await stream.unsubscribe("one");
-		await stream.subscribe("one", ["user"], async () => DONE);
+		await subscribe("one", ["user"], async () => DONE);
 		await expect(stream.publish(event())).resolves.toMatchObject({ epoch: "local" });
 		await expect(stream.unsubscribe("nobody")).resolves.toBeUndefined();
 	});

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
+import { Registry } from "prom-client";
 import { testDatabase } from "../../tests/support/database.ts";
 import { until } from "../../tests/support/until.ts";
 import { runInContext } from "../context.ts";
 import { Database, type Tx } from "../database.ts";
+import { EventMetrics } from "../metrics.ts";
 import { createAjv } from "../validator.ts";
 import { Attributes, type Envelope } from "./envelope.ts";
-import { createInbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
+import { Inbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
 import { LocalStream } from "./local-stream.ts";
 import { Relay } from "./relay.ts";
-import type { EventStream, Receipt } from "./stream.ts";
+import type { EventStream, Receipt, Verdict } from "./stream.ts";
 
 let db: Database;
 let relays: Relay[];
@@ -22,21 +24,24 @@ afterEach(async () => {
 });
 
 const silent = { info() {}, warn() {}, error() {} };
+const metrics = new EventMetrics(new Registry());
 
 /** A stream that keeps what it is given, and does before what the test wants. */
 class Recorder implements EventStream {
 	readonly kind = "local";
+	readonly kept = undefined;
 	readonly published: Envelope[] = [];
 	/** Runs before an event is kept. */
 	before: (event: Envelope) => Promise<void> | void = () => {};
 	async publish(event: Envelope): Promise<Receipt> {
 		await this.before(event);
 		this.published.push(event);
-		return { sequence: this.published.length, epoch: "e1", duplicate: false };
+		return { sequence: this.published.length, epoch: "local", duplicate: false };
 	}
 	subscribe = () => Promise.resolve();
 	unsubscribe = () => Promise.resolve();
 	isUp = () => true;
+	onBack = () => {};
 	close = () => Promise.resolve();
 
 	/** `<aggregate>@<version>`, in the order of publication. */
@@ -61,18 +66,16 @@ function startRelay(
 		concurrency?: number;
 	} = {}
 ): Relay {
-	const relay = new Relay({ database, stream, logger: silent, onPublished, concurrency });
+	const relay = new Relay({ database, stream, metrics, logger: silent, onPublished, concurrency });
 	relays.push(relay);
 	relay.start();
 	return relay;
 }
 
+const revoked = (id: string) =>
+	({ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }) as const;
 const record = (tx: Tx, id: string, version: number) =>
-	tx.record(
-		"session.revoked.v1",
-		{ id, version },
-		{ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }
-	);
+	tx.record("session.revoked.v1", { id, version }, revoked(id));
 const commit = (id: string, ...versions: number[]) =>
 	db.transaction(async tx => {
 		for (const version of versions) record(tx, id, version);
@@ -112,7 +115,7 @@ describe("the relay", () => {
 				subject: `session/${id}`,
 				time: expect.any(String),
 				datacontenttype: "application/json",
-				data: { sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" },
+				data: revoked(id),
 				aggregatetype: "session",
 				aggregateid: id,
 				aggregateversion: 1,
@@ -126,7 +129,7 @@ describe("the relay", () => {
 		expect(told).toEqual(stream.published);
 		expect(await db.one("SELECT stream_seq::int, stream_epoch FROM outbox")).toEqual({
 			stream_seq: 1,
-			stream_epoch: "e1"
+			stream_epoch: "local"
 		});
 	});
 
@@ -170,7 +173,7 @@ describe("the relay", () => {
 		const committed = db.sequelize.transaction(async transaction => {
 			await db.sequelize.query(
 				`INSERT INTO outbox (event_id, type, aggregate_type, aggregate_id, aggregate_version, payload)
-				 VALUES (gen_random_uuid(), 'session.revoked.v1', 'session', '${slow}', 1, '{}')`,
+				 VALUES (gen_random_uuid(), 'session.revoked.v1', 'session', '${slow}', 1, '${JSON.stringify(revoked(slow))}')`,
 				{ transaction }
 			);
 			written.open();
@@ -245,12 +248,13 @@ describe("the relay", () => {
 		expect(stream.versionsOf(bad)).toEqual([1, 2]);
 		// Not at once, and later each time: 100 and 200 ms.
 		expect(failures[2]! - failures[0]!).toBeGreaterThan(280);
+		// Only what the stream refuses counts towards being set aside.
 		expect(
 			await db.one(
 				"SELECT attempts, last_error FROM outbox WHERE aggregate_version = 1 AND aggregate_id = $1",
 				[bad]
 			)
-		).toEqual({ attempts: 3, last_error: "Error: refused" });
+		).toEqual({ attempts: 0, last_error: "Error: refused" });
 	});
 
 	it("makes room for others when as many as it may publish at once are stuck", async () => {
@@ -395,21 +399,23 @@ describe("a process that dies in a handler, again and again", () => {
 				leftBehind = await countedAttempts();
 				throw Object.assign(new Error("killed"), { retryable: true });
 			};
-			const inbox = createInbox({
+			const inbox = new Inbox({
 				database: db,
 				consumer: "audit",
 				handlers: new Map([["session.revoked.v1", die]]),
 				ordered: true,
+				metrics,
 				logger: silent
 			});
-			await stream.subscribe("audit", ["session"], async (event, deliveries) => {
-				const verdict = await inbox(event, deliveries);
+			const consume = async (event: Envelope, deliveries: number): Promise<Verdict> => {
+				const verdict = await inbox.consume(event, deliveries);
 				if (verdict.done) return verdict;
 				// A dead process takes nothing back, and delivers nothing more.
 				await db.query("UPDATE inbox_attempt SET attempts = $1", [leftBehind]);
 				died.open();
 				return { done: false, delayMs: 60_000 };
-			});
+			};
+			await stream.subscribe({ name: "audit", aggregateTypes: ["session"], consume });
 			const relay = startRelay(stream);
 			if (life === 0) {
 				await until(() => relay.isLeader, "the lead");

@@ -10,12 +10,12 @@ import { NatsUnreachableError } from "../nats.ts";
 import type { Envelope } from "./envelope.ts";
 import { JetStream, STREAM } from "./jetstream.ts";
 import { LocalStream } from "./local-stream.ts";
-import { DONE, type EventStream, type Verdict } from "./stream.ts";
+import { DONE, type Consume, type EventStream, type Verdict } from "./stream.ts";
 
 let nats: BreakableServer;
 const open: EventStream[] = [];
-const openJetStream = async (options?: { ackWaitMs: number }): Promise<JetStream> => {
-	const stream = await JetStream.connect(readConfig({ NATS_URL: nats.url }), options);
+const openJetStream = async (env: Record<string, string> = {}): Promise<JetStream> => {
+	const stream = await JetStream.connect(readConfig({ NATS_URL: nats.url, ...env }));
 	open.push(stream);
 	return stream;
 };
@@ -33,6 +33,12 @@ afterEach(async () => {
 });
 afterAll(() => nats.stop());
 
+const subscribe = (
+	stream: EventStream,
+	name: string,
+	aggregateTypes: readonly string[],
+	consume: Consume
+) => stream.subscribe({ name, aggregateTypes, consume });
 const newName = () => `c-${randomUUID()}`;
 const newEvent = (aggregateId: string = randomUUID(), version = 1): Envelope =>
 	envelope("inventory.committed.v1", aggregateId, version, { orderId: aggregateId });
@@ -85,11 +91,11 @@ describe.each<[string, () => Promise<EventStream>]>([
 	it("gives each event to every consumer of its topic, whole, and to no other", async () => {
 		const event = newEvent();
 		const [first, second, other] = [new Recorder([event]), new Recorder([event]), jest.fn()];
-		await stream.subscribe(newName(), ["inventory", "order"], first.consume);
-		await stream.subscribe(newName(), ["inventory"], second.consume);
-		await stream.subscribe(newName(), ["payment"], other);
+		await subscribe(stream, newName(), ["inventory", "order"], first.consume);
+		await subscribe(stream, newName(), ["inventory"], second.consume);
+		await subscribe(stream, newName(), ["payment"], other);
 		const received = new Promise<Envelope>(done => {
-			void stream.subscribe(newName(), ["inventory"], async given => {
+			void subscribe(stream, newName(), ["inventory"], async given => {
 				if (given.id === event.id) done(given);
 				return DONE;
 			});
@@ -116,7 +122,7 @@ describe.each<[string, () => Promise<EventStream>]>([
 		const consumer = new Recorder([event], (_, deliveries) =>
 			deliveries < 3 ? { done: false, delayMs: 150 } : DONE
 		);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		await stream.publish(event);
 		await consumer.has(3);
 		expect(consumer.seen.map(({ deliveries }) => deliveries)).toEqual([1, 2, 3]);
@@ -131,7 +137,7 @@ describe.each<[string, () => Promise<EventStream>]>([
 		const id = randomUUID();
 		const events = Array.from({ length: 40 }, (_, index) => newEvent(id, index + 1));
 		const consumer = new Recorder(events);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		for (const event of events) await stream.publish(event);
 		await consumer.has(40);
 		expect(consumer.seen.map(({ version }) => version)).toEqual(
@@ -144,8 +150,8 @@ describe.each<[string, () => Promise<EventStream>]>([
 		const troubled = new Recorder([event], () => ({ done: false, delayMs: 50 }));
 		const well = new Recorder([event]);
 		const troubledName = newName();
-		await stream.subscribe(troubledName, ["inventory"], troubled.consume);
-		await stream.subscribe(newName(), ["inventory"], well.consume);
+		await subscribe(stream, troubledName, ["inventory"], troubled.consume);
+		await subscribe(stream, newName(), ["inventory"], well.consume);
 		const publishing = stream.publish(event).catch(() => {});
 		await well.has(1);
 		await troubled.has(3);
@@ -165,7 +171,7 @@ describe.each<[string, () => Promise<EventStream>]>([
 				})
 		);
 		const name = newName();
-		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await subscribe(stream, name, ["inventory"], consumer.consume);
 		const publishing = stream.publish(event).catch(() => {});
 		await consumer.has(1);
 		let left = false;
@@ -184,10 +190,10 @@ describe.each<[string, () => Promise<EventStream>]>([
 		const event = newEvent();
 		const [consumer, other] = [new Recorder([event]), new Recorder([event])];
 		const name = newName();
-		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await subscribe(stream, name, ["inventory"], consumer.consume);
 		await stream.unsubscribe(name);
 		await stream.unsubscribe(newName());
-		await stream.subscribe(newName(), ["inventory"], other.consume);
+		await subscribe(stream, newName(), ["inventory"], other.consume);
 		await stream.publish(event).catch(() => {});
 		await other.has(kind === "jetstream" ? 1 : 0);
 		expect(consumer.seen).toEqual([]);
@@ -195,8 +201,8 @@ describe.each<[string, () => Promise<EventStream>]>([
 
 	it("refuses a second consumer of the same name in one process", async () => {
 		const name = newName();
-		await stream.subscribe(name, ["inventory"], async () => DONE);
-		await expect(stream.subscribe(name, ["order"], async () => DONE)).rejects.toThrow(
+		await subscribe(stream, name, ["inventory"], async () => DONE);
+		await expect(subscribe(stream, name, ["order"], async () => DONE)).rejects.toThrow(
 			`'${name}' is subscribed twice`
 		);
 	});
@@ -204,7 +210,7 @@ describe.each<[string, () => Promise<EventStream>]>([
 	it("closes, also while a consumer is working", async () => {
 		const event = newEvent();
 		const consumer = new Recorder([event], () => sleep(100, DONE));
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		const publishing = stream.publish(event).catch(() => {});
 		await consumer.has(1);
 		await stream.close();
@@ -219,14 +225,14 @@ describe("the jetstream stream", () => {
 		const name = newName();
 		const first = await openJetStream();
 		const recorder = new Recorder([before, meanwhile]);
-		await first.subscribe(name, ["inventory"], recorder.consume);
+		await subscribe(first, name, ["inventory"], recorder.consume);
 		await first.publish(before);
 		await recorder.has(1);
 		await first.unsubscribe(name);
 		await first.publish(meanwhile);
 		const again = new Recorder([before, meanwhile]);
 		const second = await openJetStream();
-		await second.subscribe(name, ["inventory"], again.consume);
+		await subscribe(second, name, ["inventory"], again.consume);
 		await again.has(1);
 		expect(again.seen.map(({ id }) => id)).toEqual([meanwhile.id]);
 		expect(recorder.seen).toHaveLength(1);
@@ -237,8 +243,8 @@ describe("the jetstream stream", () => {
 		const name = newName();
 		const [one, two] = [new Recorder(events), new Recorder(events)];
 		const [first, second] = [await openJetStream(), await openJetStream()];
-		await first.subscribe(name, ["inventory"], one.consume);
-		await second.subscribe(name, ["inventory"], two.consume);
+		await subscribe(first, name, ["inventory"], one.consume);
+		await subscribe(second, name, ["inventory"], two.consume);
 		await Promise.all(events.map(event => first.publish(event)));
 		await until(() => one.seen.length + two.seen.length >= 60, "all are delivered");
 		const ids = [...one.seen, ...two.seen].map(({ id }) => id);
@@ -250,7 +256,7 @@ describe("the jetstream stream", () => {
 		const stream = await openJetStream();
 		await stream.publish(event);
 		const consumer = new Recorder([event]);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		await consumer.has(1);
 		expect(consumer.seen[0]!.deliveries).toBe(1);
 	});
@@ -270,7 +276,7 @@ describe("the jetstream stream", () => {
 			await stranger.jetstream().publish("events.inventory.committed.v1", data);
 		await stranger.close();
 		const consumer = new Recorder([event]);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		await stream.publish(event);
 		await consumer.has(1);
 		expect(consumer.seen[0]!.id).toBe(event.id);
@@ -278,16 +284,16 @@ describe("the jetstream stream", () => {
 
 	it("leaves an event to a consumer that takes longer than the server waits", async () => {
 		const event = newEvent();
-		const stream = await openJetStream({ ackWaitMs: 600 });
+		const stream = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
 		const consumer = new Recorder([event], () => sleep(2_000, DONE));
 		const name = newName();
-		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await subscribe(stream, name, ["inventory"], consumer.consume);
 		await stream.publish(event);
 		await consumer.has(1);
 		// All that time another process of the consumer would be there to take it.
-		const second = await openJetStream({ ackWaitMs: 600 });
+		const second = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
 		const other = new Recorder([event]);
-		await second.subscribe(name, ["inventory"], other.consume);
+		await subscribe(second, name, ["inventory"], other.consume);
 		await stream.unsubscribe(name);
 		expect(consumer.seen).toHaveLength(1);
 		expect(other.seen).toEqual([]);
@@ -296,10 +302,10 @@ describe("the jetstream stream", () => {
 	it("hands what a process had in its hands when it died to another", async () => {
 		const [before, event] = [newEvent(), newEvent()];
 		const name = newName();
-		const stream = await openJetStream({ ackWaitMs: 600 });
+		const stream = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
 		const first = new Recorder([before]);
 		await stream.publish(before);
-		await stream.subscribe(name, ["inventory"], first.consume);
+		await subscribe(stream, name, ["inventory"], first.consume);
 		await first.has(1);
 		await stream.unsubscribe(name);
 		await stream.publish(event);
@@ -308,7 +314,7 @@ describe("the jetstream stream", () => {
 		expect((await taken.next())!.json()).toMatchObject({ id: event.id });
 		await dying.close();
 		const consumer = new Recorder([event]);
-		await stream.subscribe(name, ["inventory"], consumer.consume);
+		await subscribe(stream, name, ["inventory"], consumer.consume);
 		await consumer.has(1);
 		expect(consumer.seen[0]!.deliveries).toBe(2);
 	});
@@ -317,7 +323,7 @@ describe("the jetstream stream", () => {
 		const stream = await openJetStream();
 		for (let turn = 0; turn < 20; turn++) {
 			const name = newName();
-			await stream.subscribe(name, ["inventory"], async () => DONE);
+			await subscribe(stream, name, ["inventory"], async () => DONE);
 			await stream.unsubscribe(name);
 		}
 		expect(stream.isUp()).toBe(true);
@@ -337,7 +343,7 @@ describe("the jetstream stream, when NATS", () => {
 		const stream = await openJetStream();
 		const [before, after] = [newEvent(), newEvent()];
 		const consumer = new Recorder([before, after]);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		const { epoch, sequence } = await stream.publish(before);
 		await consumer.has(1);
 		await nats.kill();
@@ -355,7 +361,7 @@ describe("the jetstream stream, when NATS", () => {
 		const [stream, idle] = [await openJetStream(), await openJetStream()];
 		const [before, after, last] = [newEvent(), newEvent(), newEvent()];
 		const consumer = new Recorder([before, after, last]);
-		await stream.subscribe(newName(), ["inventory"], consumer.consume);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
 		const { epoch } = await stream.publish(before);
 		await consumer.has(1);
 		await nats.kill();
@@ -371,7 +377,7 @@ describe("the jetstream stream, when NATS", () => {
 
 	it("is away, can be closed all the same", async () => {
 		const stream = await openJetStream();
-		await stream.subscribe(newName(), ["inventory"], async () => DONE);
+		await subscribe(stream, newName(), ["inventory"], async () => DONE);
 		await nats.kill();
 		await until(() => !stream.isUp(), "it notices");
 		const began = performance.now();

@@ -7,14 +7,8 @@ import { events } from "../../mixins/events.mixin.ts";
 import { jobs, type JobHost, type JobKind, type JobMethods } from "../../mixins/jobs.mixin.ts";
 import { createMailer, type Delivery } from "./mailer.ts";
 import { compose, type Notice } from "./message.ts";
-import {
-	findMessage,
-	findRecipient,
-	insertMessage,
-	settleMessage,
-	upsertRecipient,
-	type Outcome
-} from "./notifications.store.ts";
+import { findMessage, insertMessage, settleMessage, type Outcome } from "./notifications.store.ts";
+import { findRecipient, type Recipient } from "./recipients.store.ts";
 
 const MAIL_ATTEMPTS = 10;
 
@@ -22,21 +16,26 @@ const MAIL_ATTEMPTS = 10;
 async function notify(
 	enqueue: JobMethods["enqueue"],
 	tx: Tx,
-	{ userId, refId }: { readonly userId: string; readonly refId: string },
+	{ to, refId }: { readonly to: Recipient; readonly refId: string },
 	notice: Notice
 ): Promise<void> {
-	const to = await findRecipient(tx, userId);
-	// Their registration is still under way on another topic.
-	if (!to) throw new Errors.MoleculerRetryableError(`Nobody knows the user ${userId} here yet.`);
 	const id = await insertMessage(tx, {
 		...compose(notice, to),
 		kind: notice.kind,
 		refId,
 		channel: "email",
-		userId,
+		userId: to.userId,
 		recipient: to.email
 	});
 	if (id) await enqueue(tx, "mail", id, id);
+}
+
+async function recipientOf(tx: Tx, userId: string): Promise<Recipient> {
+	const recipient = await findRecipient(tx, userId);
+	// Their registration is still under way on another topic.
+	if (!recipient)
+		throw new Errors.MoleculerRetryableError(`Nobody knows the user ${userId} here yet.`);
+	return recipient;
 }
 
 /** Writes down what became of a message, and tells of it. */
@@ -73,19 +72,21 @@ export default implement(notifications)({
 	mixins: [events("notifications", { ordered: false }), jobs("notifications", effects)],
 	actions: {},
 	events: {
-		async "user.created.v1"({ data }, tx) {
-			await upsertRecipient(tx, data);
-			const about = { userId: data.userId, refId: data.userId };
-			await notify(this.enqueue, tx, about, { kind: "welcome" });
+		// From what the event tells: our copy of it may be made later, by another consumer.
+		async "user.created.v1"({ data: to }, tx) {
+			await notify(this.enqueue, tx, { to, refId: to.userId }, { kind: "welcome" });
 		},
 		async "order.confirmed.v1"({ data: { orderId: refId, userId, ...order } }, tx) {
-			await notify(this.enqueue, tx, { userId, refId }, { kind: "order-confirmed", ...order });
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "order-confirmed", ...order });
 		},
 		async "order.cancelled.v1"({ data: { orderId: refId, userId, ...order } }, tx) {
-			await notify(this.enqueue, tx, { userId, refId }, { kind: "order-cancelled", ...order });
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "order-cancelled", ...order });
 		},
 		async "order.refund-failed.v1"({ data: { orderId: refId, userId, ...order } }, tx) {
-			await notify(this.enqueue, tx, { userId, refId }, { kind: "order-refund-failed", ...order });
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "order-refund-failed", ...order });
 		}
 	}
 });

@@ -2,32 +2,6 @@ import type { Queries, Tx } from "../../lib/database.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 import type { Content, Notice } from "./message.ts";
 
-export interface Recipient {
-	readonly userId: string;
-	readonly email: string;
-	readonly username: string;
-	readonly name: string | null;
-}
-
-/** Keeps what is known of somebody; the latest call wins. */
-export async function upsertRecipient(
-	tx: Tx,
-	{ userId, email, username, name }: Recipient
-): Promise<void> {
-	await tx.query(
-		`INSERT INTO recipient (user_id, email, username, name) VALUES ($1, $2, $3, $4)
-		 ON CONFLICT (user_id) DO UPDATE
-		 SET email = $2, username = $3, name = $4, updated_at = clock_timestamp()`,
-		[userId, email, username, name]
-	);
-}
-
-export const findRecipient = (tx: Tx, userId: string): Promise<Recipient | undefined> =>
-	tx.one<Recipient>(
-		`SELECT user_id AS "userId", email, username, name FROM recipient WHERE user_id = $1`,
-		[userId]
-	);
-
 export interface Message extends Content {
 	readonly id: string;
 	readonly kind: Notice["kind"];

@@ -1,0 +1,15 @@
+import { recipients } from "../../contracts/recipients.ts";
+import { implement } from "../../lib/service.ts";
+import { events } from "../../mixins/events.mixin.ts";
+import { deleteRecipients, upsertRecipient } from "./recipients.store.ts";
+
+/** Keeps our own copy of who is who: nobody is asked when a mail is due. */
+export default implement(recipients)({
+	mixins: [events("notifications", { projection: deleteRecipients })],
+	actions: {},
+	events: {
+		async "user.created.v1"({ data }, tx) {
+			await upsertRecipient(tx, data);
+		}
+	}
+});
