@@ -3,10 +3,10 @@ import { runCommand } from "../tests/support/process.ts";
 import { document, tell, type Results } from "./events/report.ts";
 
 const SIZE = { seconds: 1, rate: 20, backlog: 40 };
-const positive = expect.any(Number) as number;
-const percentiles = { p50: positive, p95: positive, p99: positive };
+const number = expect.any(Number) as number;
+const percentiles = { p50: number, p95: number, p99: number };
 const latency = { events: SIZE.seconds * SIZE.rate, ms: percentiles };
-const onLinux = process.platform === "linux" ? positive : null;
+const onLinux = process.platform === "linux" ? number : null;
 const parts = (...names: string[]) => Object.fromEntries(names.map(name => [name, onLinux]));
 const NODES = ["relay", "consumer-1", "consumer-2", "postgres", "nats"];
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
 it("tells on what it was measured", () => {
 	expect(results).toMatchObject({
 		...SIZE,
-		machine: { cores: positive, loadAverage: positive },
+		machine: { cores: number, loadAverage: number },
 		versions: {
 			postgres: expect.stringMatching(/^\d+\./) as string,
 			nats: expect.stringMatching(/^\d+\./) as string
@@ -42,29 +42,30 @@ it("drains the backlog, and the same messages without a database", () => {
 	expect(results.throughput).toEqual({
 		events: SIZE.backlog,
 		aggregates: SIZE.backlog,
-		messageBytes: positive,
+		messageBytes: number,
 		valence: {
-			rate: positive,
-			publishedRate: positive,
-			seconds: positive,
+			rate: number,
+			publishedRate: number,
+			seconds: number,
+			outOfOrder: number,
 			cpuSeconds: parts(...NODES),
 			memoryMb: Array.from({ length: 11 }, () => parts(...NODES))
 		},
 		bare: {
-			rate: positive,
-			publishedRate: positive,
-			seconds: positive,
+			rate: number,
+			publishedRate: number,
+			seconds: number,
 			cpuSeconds: parts("publisher", "puller-1", "puller-2", "nats"),
-			inFlight: positive
+			inFlight: number
 		},
-		ratio: positive
+		ratio: number
 	});
 });
 
 it("measures nodes at rest", () => {
 	expect(results.idle).toEqual({
-		seconds: positive,
-		transactions: positive,
+		seconds: number,
+		transactions: number,
 		nodes: ["leader", "standby", "empty"].map(name => ({ name, cpuPercent: onLinux }))
 	});
 });

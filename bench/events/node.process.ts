@@ -88,6 +88,11 @@ const methods = {
 		}
 	},
 	progress: () => ({ handled, lastAt }),
+	/** Deliveries that were sent back because a predecessor was still on its way. */
+	async outOfOrder(): Promise<number> {
+		const { values } = await node!.runtime.metrics.events.outOfOrder.get();
+		return values.reduce((sum, { value }) => sum + value, 0);
+	},
 	/** When each sample was handled, since the last time this was asked. */
 	takeMoments(): Moment[] {
 		const taken = moments ?? [];

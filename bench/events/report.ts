@@ -117,7 +117,7 @@ const partsOf = (results: Results): Part[] => {
 		},
 		{
 			title: "Throughput",
-			text: `A backlog of ${whole(throughput.events)} events of ${whole(throughput.aggregates)} aggregates, messages of ${whole(throughput.messageBytes)} bytes; one relay, two consumers, whose handler inserts a row. Bare JetStream: as large, ${throughput.bare.inFlight} in flight.`,
+			text: `A backlog of ${whole(throughput.events)} events of ${whole(throughput.aggregates)} aggregates, messages of ${whole(throughput.messageBytes)} bytes; one relay, two consumers, whose handler inserts a row. Bare JetStream: as large, ${throughput.bare.inFlight} in flight. ${whole(throughput.valence.outOfOrder)} deliveries came before a predecessor and were sent back.`,
 			tables: [throughputTable(results), cpuTable(results), memoryTable(results)]
 		},
 		{

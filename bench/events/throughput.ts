@@ -24,6 +24,8 @@ export interface Throughput {
 	readonly valence: Drain & {
 		/** Until the last event was marked as published. */
 		readonly publishedRate: number;
+		/** Deliveries that came before a predecessor and were sent back. */
+		readonly outOfOrder: number;
 		/** Megabytes of each part when so many tenths were handled: 11 samples. */
 		readonly memoryMb: readonly Figures[];
 	};
@@ -34,7 +36,7 @@ export interface Throughput {
 
 const AGGREGATES = 1_000;
 /** Aggregates that a relay publishes at once. */
-const IN_FLIGHT = 16;
+const IN_FLIGHT = 64;
 /** Out of the way of the numbers of other measurements. */
 const FROM = 1_000_000_000;
 
@@ -88,9 +90,11 @@ async function drain(servers: Servers, events: number): Promise<Throughput["vale
 		}
 	});
 	const after = cpuOf(pids);
+	const sentBack = await Promise.all(consumers.map(consumer => consumer.ask("outOfOrder")));
 	return {
 		...drained(events, startedAt, lastAt),
 		cpuSeconds: perThousand(before, after, events),
+		outOfOrder: sentBack.reduce((sum, count) => sum + count, 0),
 		publishedRate: (events / (await publishedBy(servers, startedAt))) * 1_000,
 		memoryMb
 	};
