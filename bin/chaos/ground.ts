@@ -9,6 +9,7 @@ import { Database } from "../../lib/database.ts";
 import { startPostgres, type EmbeddedPostgres } from "../../lib/embedded-postgres.ts";
 import { migrate } from "../../lib/migrations.ts";
 import { startTime } from "../../lib/pid.ts";
+import { StartupError } from "../../lib/startup-error.ts";
 import { BreakableServer } from "../breakable-server.ts";
 import { freePorts } from "../ports.ts";
 import type { Databases } from "./checker.ts";
@@ -159,6 +160,11 @@ export class Ground {
 		if (logs) mkdirSync(logs, { recursive: true });
 		const count = replicasOf(profile);
 		let port = await freePorts(ROLES.length * count);
+		// While everything is whole nothing may end: to start it again would only hide why.
+		let failed: ((error: Error) => void) | undefined;
+		const failure = new Promise<never>((_, fail) => {
+			failed = fail;
+		});
 		for (const role of ROLES)
 			for (let index = 1; index <= count; index++) {
 				const name = `${role}-${index}`;
@@ -181,10 +187,14 @@ export class Ground {
 					onAbsorbed: absorbed => {
 						this.absorbed += absorbed;
 					},
-					onEnd: why => onEnd(name, why)
+					onEnd: why => {
+						failed?.(new StartupError(`${name} has ended while it started (${why})`));
+						onEnd(name, why);
+					}
 				});
 				this.replicas.push(replica);
 			}
-		await Promise.all(this.replicas.map(replica => replica.untilReady()));
+		await Promise.race([Promise.all(this.replicas.map(replica => replica.untilReady())), failure]);
+		failed = undefined;
 	}
 }

@@ -38,7 +38,8 @@ export class Replica {
 	readonly #child: Child;
 	#isReady = false;
 	#killed = false;
-	#lastLine = "";
+	/** What tells best why it ended. */
+	#lastWords = "";
 
 	constructor(options: ReplicaOptions) {
 		const { role, name, port, nats, postgres, logs, mutant } = options;
@@ -55,12 +56,12 @@ export class Replica {
 			ipc: true,
 			onMessage: message => this.#hear(message as ReplicaMessage, options),
 			onLine: line => {
-				this.#lastLine = line;
+				if (/^\S*error|^\S.*(?:error|fatal)/i.test(line)) this.#lastWords = line;
 				if (logs) appendFileSync(join(logs, `${name}.log`), `${line}\n`);
 			},
 			onEnd: why => {
 				this.#isReady = false;
-				if (!this.#killed) options.onEnd(`${why}: ${this.#lastLine}`);
+				if (!this.#killed) options.onEnd(`${why}: ${this.#lastWords}`);
 				this.#killed = false;
 			},
 			onRestart: () => options.onStart(this.pid)
@@ -97,7 +98,7 @@ export class Replica {
 		for (const end = Date.now() + COMES_BACK_WITHIN_MS; !this.#isReady; await sleep(20))
 			if (Date.now() > end)
 				throw new Error(
-					`${this.name} did not become ready within ${COMES_BACK_WITHIN_MS / 1_000} s. It said: ${this.#lastLine}`
+					`${this.name} did not become ready within ${COMES_BACK_WITHIN_MS / 1_000} s. It said: ${this.#lastWords}`
 				);
 	}
 

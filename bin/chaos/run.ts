@@ -144,6 +144,10 @@ async function injectAll(
 	return byKind;
 }
 
+/** How often a guarantee was broken. */
+export const violations = ({ lost, phantom, double, outOfOrder }: Result): number =>
+	lost + phantom + double + outOfOrder;
+
 type Judged = Omit<Result, "seed" | "attempts" | "requests" | "ended" | "pending">;
 
 /**
