@@ -134,12 +134,16 @@ export class Database {
 				);
 			const tx = this.#open(client, recorded, after, context, patient);
 			const answer = await work(tx);
-			if (recorded.length > 0) await this.#store(recorded, tx);
-			crashPoint("writer.before-commit");
+			if (recorded.length > 0) {
+				await this.#store(recorded, tx);
+				crashPoint("writer.before-commit");
+			}
 			return answer;
 		});
-		crashPoint("writer.after-commit");
-		if (recorded.length > 0) this.onRecorded?.();
+		if (recorded.length > 0) {
+			crashPoint("writer.after-commit");
+			this.onRecorded?.();
+		}
 		for (const run of after) run();
 		return result;
 	}
