@@ -20,7 +20,8 @@ const LOOKS = 4;
 export async function untilQuiet(
 	databases: Databases,
 	natsUrl: string,
-	withinMs: number
+	withinMs: number,
+	{ lookMs = LOOK_MS, looks = LOOKS } = {}
 ): Promise<Quiescence> {
 	const began = performance.now();
 	const elapsed = () => Math.round(performance.now() - began);
@@ -40,9 +41,9 @@ export async function untilQuiet(
 					todo.push(`${name} has ${ahead} events ahead and ${unacknowledged} unacknowledged`);
 			pending = todo;
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
-			else if (++quiet === LOOKS) return { ms: quietSince, pending };
+			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;
-			await sleep(LOOK_MS);
+			await sleep(lookMs);
 		}
 		return { ms: null, pending: pending.length > 0 ? pending : ["effects still come about"] };
 	} finally {
