@@ -47,15 +47,15 @@ describe("a database that may forget what it has confirmed", () => {
 	});
 
 	it.each([
-		["on", undefined],
-		["local", undefined],
+		["on", /^$/],
+		["local", /^$/],
 		["off", refusal]
 	])("is known by what its URL sets: %s", async (setting, expected) => {
 		const { url } = await prepare();
 		const set = `${url}?options=${encodeURIComponent(`-c synchronous_commit=${setting}`)}`;
 		const database = new Database("users", set, { poolSize: 1 });
 		const refused = await requireDurableCommits(database).catch((error: Error) => error.message);
-		expect(refused).toEqual(expected && expect.stringMatching(expected));
+		expect(refused ?? "").toMatch(expected);
 		await database.close();
 	});
 });
