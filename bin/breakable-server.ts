@@ -39,14 +39,20 @@ export class BreakableServer {
 		return this.#process!.pid!;
 	}
 
-	/** Its store is made in `folder`. */
+	/** Its store is made in `folder`. `configFile` is read at each start. */
 	static async nats({
 		jetStream = true,
-		folder
-	}: { jetStream?: boolean; folder?: string } = {}): Promise<BreakableServer> {
+		folder,
+		configFile
+	}: {
+		jetStream?: boolean;
+		folder?: string;
+		configFile?: string;
+	} = {}): Promise<BreakableServer> {
 		const port = await freePorts(1);
 		const argsFor = (store: string) => {
-			const address = ["-a", "127.0.0.1", "-p", String(port)];
+			const config = configFile ? ["-c", configFile] : [];
+			const address = ["-a", "127.0.0.1", "-p", String(port), ...config];
 			return jetStream ? [...address, "-js", "-sd", store] : address;
 		};
 		const file = findBinary("nats-server", "NATS_URL");

@@ -6,6 +6,7 @@ import { currentContext, type WorkContext } from "./context.ts";
 import { crashPoint } from "./crash-point.ts";
 import { InvalidEventError, isKnown, problemsOf } from "./events/catalog.ts";
 import { aggregateType } from "./events/envelope.ts";
+import { StartupError } from "./startup-error.ts";
 import { uuidv7 } from "./uuid.ts";
 
 /** Runs SQL with `$1`-style parameters. Rows come as plain objects. */
@@ -133,12 +134,16 @@ export class Database {
 				);
 			const tx = this.#open(client, recorded, after, context, patient);
 			const answer = await work(tx);
-			if (recorded.length > 0) await this.#store(recorded, tx);
-			crashPoint("writer.before-commit");
+			if (recorded.length > 0) {
+				await this.#store(recorded, tx);
+				crashPoint("writer.before-commit");
+			}
 			return answer;
 		});
-		crashPoint("writer.after-commit");
-		if (recorded.length > 0) this.onRecorded?.();
+		if (recorded.length > 0) {
+			crashPoint("writer.after-commit");
+			this.onRecorded?.();
+		}
 		for (const run of after) run();
 		return result;
 	}
@@ -215,6 +220,22 @@ export class Database {
 	async close(): Promise<void> {
 		await Promise.all([this.#pool.end(), this.#sequelize?.close()]);
 	}
+}
+
+/**
+ * Throws a StartupError where the database may forget what it has confirmed: a client would be told
+ * that its order is placed, an event be on its way to others, and neither have happened.
+ */
+export async function requireDurableCommits(database: Database): Promise<void> {
+	const { group, url } = database;
+	const row = await database.one<{ setting: string }>(
+		"SELECT current_setting('synchronous_commit') AS setting"
+	);
+	if (row!.setting !== "off") return;
+	const name = decodeURIComponent(new URL(url).pathname.slice(1));
+	throw new StartupError(
+		`The database of the group ${group} has synchronous_commit = off: a crash of PostgreSQL would lose what it has confirmed. Set it to on, as with \`ALTER DATABASE "${name}" RESET synchronous_commit\`; it may also stand in postgresql.conf, with the role, or in the URL.`
+	);
 }
 
 /** Lets Sequelize's models take part in a transaction that is already open on a connection. */
