@@ -3,7 +3,7 @@ import type { ServiceBroker } from "moleculer";
 import { createHash } from "node:crypto";
 import { runInContext } from "../context.ts";
 import { crashPoint } from "../crash-point.ts";
-import { isRetryable, type Database, type Queries, type Tx } from "../database.ts";
+import { isRetryable, type Database, type Prepared, type Queries, type Tx } from "../database.ts";
 import type { EventMetrics } from "../metrics.ts";
 import { InvalidEventError, isKnown, olderTypes, problemsOf } from "./catalog.ts";
 import { aggregateType, type Envelope } from "./envelope.ts";
@@ -23,6 +23,8 @@ export interface InboxOptions {
 	readonly ordered: boolean;
 	/** True where a dead letter is about money: it takes two people to discard it. */
 	readonly critical?: boolean;
+	/** True where handlers of different aggregates touch different rows, so that several can share a transaction. */
+	readonly batch?: boolean;
 	/** Where what the handlers write follows from the events alone, and can be made anew from them. */
 	readonly reset?: ResetProjection | undefined;
 	readonly metrics: EventMetrics;
@@ -34,6 +36,8 @@ export interface InboxOptions {
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
+/** Events in one transaction, where many wait. More would hold locks for long and save little. */
+const MAX_TOGETHER = 16;
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
@@ -63,6 +67,18 @@ interface Route {
 	readonly type: string;
 	readonly data: (data: unknown) => unknown;
 }
+
+/** A delivery whose turn has come. */
+interface Delivery {
+	readonly event: Envelope;
+	readonly deliveries: number;
+	readonly route: Route | undefined;
+	readonly settle: (verdict: Verdict) => void;
+}
+
+/** Whether nothing is known that speaks against it: it comes for the first time, and there is a handler for it. */
+const isOrdinary = (delivery: Delivery | undefined): boolean =>
+	delivery?.deliveries === 1 && delivery.route?.handler !== undefined;
 
 interface LetterRow {
 	readonly id: string;
@@ -95,7 +111,11 @@ export class Inbox {
 	readonly #metrics: EventMetrics;
 	readonly #logger: InboxOptions["logger"];
 	readonly #chains = new Map<string, Promise<unknown>>();
-	readonly #limit: ReturnType<typeof createLimit>;
+	readonly #concurrency: number;
+	readonly #maxTogether: number;
+	/** Deliveries whose turn in their aggregate has come, and that wait for room. */
+	readonly #waiting: Delivery[] = [];
+	#running = 0;
 	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
 	readonly #early = new Set<string>();
 
@@ -105,6 +125,7 @@ export class Inbox {
 		handlers,
 		ordered,
 		critical = false,
+		batch = false,
 		reset,
 		metrics,
 		logger,
@@ -119,7 +140,9 @@ export class Inbox {
 		this.#reset = reset;
 		this.#metrics = metrics;
 		this.#logger = logger;
-		this.#limit = createLimit(concurrency);
+		this.#concurrency = concurrency;
+		// A rebuild keeps deliveries out one by one.
+		this.#maxTogether = batch && !reset ? MAX_TOGETHER : 1;
 		for (const [type, handler] of handlers) {
 			for (const [old, { data }] of olderTypes(type)) {
 				// From here on down it is for that one's handler.
@@ -145,8 +168,12 @@ export class Inbox {
 		const key = event.subject;
 		// A local chain per aggregate: without it replicas of one aggregate's events would only collide in the database.
 		const previous = this.#chains.get(key) ?? Promise.resolve();
-		const run = previous.then(() =>
-			this.#limit(() => runInContext(contextOf(event), () => this.#consume(event, deliveries)))
+		const run = previous.then(
+			() =>
+				new Promise<Verdict>(settle => {
+					this.#waiting.push({ event, deliveries, route: this.#routeOf(event.type), settle });
+					this.#begin();
+				})
 		);
 		this.#chains.set(key, run);
 		void run.finally(() => {
@@ -154,6 +181,67 @@ export class Inbox {
 		});
 		return run;
 	};
+
+	#begin(): void {
+		while (this.#running < this.#concurrency && this.#waiting.length > 0) {
+			this.#running++;
+			void this.#work(this.#takeTogether()).finally(() => {
+				this.#running--;
+				this.#begin();
+			});
+		}
+	}
+
+	/** The next delivery, and where more wait than there is room for, some that can go with it. */
+	#takeTogether(): Delivery[] {
+		const free = this.#concurrency - this.#running + 1;
+		const share = Math.min(this.#maxTogether, Math.ceil(this.#waiting.length / free));
+		const taken = [this.#waiting.shift()!];
+		// What was delivered before may be what does not work: it goes alone.
+		while (taken.length < share && taken.every(isOrdinary) && isOrdinary(this.#waiting[0]))
+			taken.push(this.#waiting.shift()!);
+		return taken;
+	}
+
+	async #work(deliveries: readonly Delivery[]): Promise<void> {
+		const together = deliveries.length > 1 && (await this.#handleTogether(deliveries));
+		if (together) return;
+		for (const { event, deliveries: count, settle } of deliveries)
+			settle(await runInContext(contextOf(event), () => this.#consume(event, count)));
+	}
+
+	/**
+	 * Handles events of different aggregates in one transaction, which costs much less than one each.
+	 * Whatever goes wrong undoes all of it; answers false then, and each is handled on its own.
+	 */
+	async #handleTogether(deliveries: readonly Delivery[]): Promise<boolean> {
+		if (
+			this.#reset ||
+			deliveries.some(({ event }) => problemsOf(event.type, event.data).length > 0)
+		)
+			return false;
+		try {
+			crashPoint("consumer.before-transaction");
+			const verdicts = await this.#database.together(
+				deliveries.map(({ event, deliveries: count, route }) => ({
+					context: contextOf(event),
+					work: (tx: Tx) =>
+						runInContext(contextOf(event), () => this.#enterAndRun(route!, event, count, tx))
+				}))
+			);
+			crashPoint("consumer.after-commit");
+			deliveries.forEach(({ event, settle }, index) => {
+				if (!verdicts[index]) this.#countHandled(event);
+				settle(verdicts[index] ?? DONE);
+			});
+			return true;
+		} catch (error) {
+			this.#logger.info(
+				`${this.consumer}: ${deliveries.length} events are handled one by one: ${String(error)}`
+			);
+			return false;
+		}
+	}
 
 	async #consume(event: Envelope, deliveries: number): Promise<Verdict> {
 		const route = this.#routeOf(event.type);
@@ -219,21 +307,35 @@ export class Inbox {
 		crashPoint("consumer.before-transaction");
 		const verdict = await this.#database.transaction(async tx => {
 			if (this.#reset) await shareWithRebuild(tx, this.consumer);
-			const early = await this.#enter(tx, event, deliveries);
-			if (early) return early;
-			crashPoint("consumer.after-enter");
-			await this.#run(route, event, tx);
-			crashPoint("consumer.before-commit");
-			return undefined;
+			return this.#enterAndRun(route, event, deliveries, tx);
 		});
 		crashPoint("consumer.after-commit");
 		if (verdict) return verdict;
+		this.#countHandled(event);
+		return DONE;
+	}
+
+	/** Undefined where the handler has run; else why it did not. */
+	async #enterAndRun(
+		route: Route,
+		event: Envelope,
+		deliveries: number,
+		tx: Tx
+	): Promise<Verdict | undefined> {
+		const early = await this.#enter(tx, event, deliveries);
+		if (early) return early;
+		crashPoint("consumer.after-enter");
+		await this.#run(route, event, tx);
+		crashPoint("consumer.before-commit");
+		return undefined;
+	}
+
+	#countHandled(event: Envelope): void {
 		this.#metrics.handled.inc({ consumer: this.consumer });
 		this.#metrics.recordedToHandled.observe(
 			{ consumer: this.consumer },
 			(Date.now() - Date.parse(event.time)) / 1_000
 		);
-		return DONE;
 	}
 
 	#run({ handler, type, data }: Route, event: Envelope, tx: Tx): Promise<void> | undefined {
@@ -647,22 +749,29 @@ const REBUILD_LOCK = 0x7265626c;
 const shareWithRebuild = (tx: Queries, consumer: string) =>
 	tx.query("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))", [REBUILD_LOCK, consumer]);
 
+const prepared = (name: string, text: string): Prepared => ({ name: `inbox-${name}`, text });
 const ENTERED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2";
-const ENTER =
-	"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id";
+const ENTER = prepared(
+	"enter",
+	"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id"
+);
 /** Locks the aggregate's cursor and moves it on where it is the event's turn. */
-const MOVE_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version, moved)
+const MOVE_CURSOR_SQL = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version, moved)
 	VALUES ($1, $2, $3, CASE WHEN $4::int = 1 THEN 1 ELSE 0 END, $4::int = 1)
 	ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET
 		version = CASE WHEN c.version = $4::int - 1 AND NOT c.blocked THEN $4::int ELSE c.version END,
 		moved = c.version = $4::int - 1 AND NOT c.blocked
 	RETURNING version, blocked, moved`;
+const MOVE_CURSOR = prepared("move", MOVE_CURSOR_SQL);
 /** The same, and enters the event; both in one go, since every event passes here. */
-const ENTER_IN_ORDER = `WITH cursor AS (${MOVE_CURSOR}),
+const ENTER_IN_ORDER = prepared(
+	"enter-in-order",
+	`WITH cursor AS (${MOVE_CURSOR_SQL}),
 	entered AS (
 		INSERT INTO inbox (consumer, event_id) SELECT $1, $5::uuid FROM cursor WHERE moved
 		ON CONFLICT DO NOTHING RETURNING event_id)
-	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`;
+	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`
+);
 // The no-op update locks the row, which an INSERT … DO NOTHING would not.
 const LOCK_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
 	VALUES ($1, $2, $3, 0)
@@ -674,20 +783,3 @@ const PUT_CURSOR = `INSERT INTO inbox_cursor (consumer, aggregate_type, aggregat
 		DO UPDATE SET version = excluded.version, blocked = false`;
 const BLOCK =
 	"UPDATE inbox_cursor SET blocked = true WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3";
-
-/** Lets at most `max` pieces of work run at once; the others wait in line. */
-function createLimit(max: number): <T>(work: () => Promise<T>) => Promise<T> {
-	let running = 0;
-	const waiting: (() => void)[] = [];
-	return async work => {
-		if (running >= max) await new Promise<void>(resolve => waiting.push(resolve));
-		else running++;
-		try {
-			return await work();
-		} finally {
-			const next = waiting.shift();
-			if (next) next();
-			else running--;
-		}
-	};
-}

@@ -36,6 +36,8 @@ import {
 export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
+/** So many wait here to be handled; enough to handle some of them together. */
+const MAX_PULLED = 128;
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
 
@@ -315,7 +317,7 @@ export class JetStream implements EventStream {
 		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
-			max_ack_pending: 256,
+			max_ack_pending: 1_024,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
 			filter_subject: natsSubjects(aggregateType)
@@ -384,7 +386,7 @@ export class JetStream implements EventStream {
 					durableName(subscriber.name, aggregateType)
 				);
 				subscription.messages = await pull.consume({
-					max_messages: 64,
+					max_messages: MAX_PULLED,
 					idle_heartbeat: 1_000,
 					expires: 5_000,
 					abort_on_missing_resource: true
