@@ -151,11 +151,11 @@ export class Relay {
 		if (!up || this.#stopping) return;
 		client.on("notification", () => this.nudge());
 		await client.query("LISTEN outbox");
+		this.#leftover = await this.#newest(client);
 		this.#leader = true;
 		// Commits of this process nudge us directly; other processes still notify.
 		this.#options.database.notify = false;
 		this.#healedAt = undefined;
-		this.#leftover = await this.#newest(client);
 		let lastQuery = 0;
 		while (up && !this.#stopping) {
 			this.#nudged = false;
