@@ -16,6 +16,8 @@ import { Relay } from "./relay.ts";
 import type { EventStream, Verdict } from "./stream.ts";
 
 const silent = { info() {}, warn() {}, error() {} };
+/** What a process had been sent when it left comes back soon. */
+const HASTY = { EVENT_ACK_WAIT_MS: "2000" };
 const metrics = new EventMetrics(new Registry());
 
 /** Where facts are recorded, and where they take effect. */
@@ -104,7 +106,8 @@ class Consumer {
 					: { done: false, delayMs: Math.min(verdict.delayMs, 10 * deliveries) };
 			},
 			refuse: inbox.refuse,
-			join: inbox.join
+			join: inbox.join,
+			begin: inbox.begin
 		});
 		return this;
 	}
@@ -164,7 +167,7 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 	let stream: EventStream;
 	beforeAll(() => under.start());
 	beforeEach(async () => {
-		stream = await under.open();
+		stream = await under.open(HASTY);
 	});
 	afterEach(async () => {
 		const stopped = Promise.all(relays.map(relay => relay.stop()));
@@ -341,7 +344,7 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 		await before.has(ids[0]!, 3);
 		await Promise.all([stream.unsubscribe(before.name), first.stop()]);
 		await stream.close();
-		const next = await under.open();
+		const next = await under.open(HASTY);
 		const consumer = await new Consumer({ name: before.name }).subscribeTo(next);
 		await startRelay(next);
 		await recorded;
@@ -356,7 +359,7 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 
 	it("takes effect once and in order however many nodes share a consumer", async () => {
 		const one = await new Consumer().subscribeTo(stream);
-		await new Consumer({ name: one.name }).subscribeTo(await under.open());
+		await new Consumer({ name: one.name }).subscribeTo(await under.open(HASTY));
 		await startRelay(stream);
 		const ids = Array.from({ length: 3 }, () => randomUUID());
 		await Promise.all(ids.map(id => record(id, 1, 15)));
