@@ -3,6 +3,7 @@ import type { ServiceSchema } from "moleculer";
 import type { Group } from "../lib/config.ts";
 import type { Database, Tx } from "../lib/database.ts";
 import { Inbox, type EventHandler, type ResetProjection } from "../lib/events/inbox.ts";
+import { handOutHistory } from "../lib/events/late-consumer.ts";
 import { mixin, type Mixin } from "../lib/service.ts";
 import { runtimeOf } from "../lib/runtime.ts";
 
@@ -53,7 +54,7 @@ export const events = (
 				(this.schema as ServiceSchema & { durable?: Record<string, EventHandler> }).durable ?? {};
 			const types = Object.keys(durable);
 			if (types.length === 0) return;
-			const { stream, metrics, inboxes } = runtimeOf(this.broker);
+			const { stream, metrics, inboxes, database } = runtimeOf(this.broker);
 			const inbox = new Inbox({
 				database: this.db,
 				consumer: this.name,
@@ -66,12 +67,14 @@ export const events = (
 				logger: this.logger
 			});
 			inboxes.set(this.name, inbox);
+			if (stream.kind === "local") await handOutHistory(inbox, database);
 			await stream.subscribe({
 				name: this.name,
 				aggregateTypes: inbox.aggregateTypes,
 				consume: inbox.consume,
 				refuse: inbox.refuse,
-				join: inbox.join
+				join: inbox.join,
+				begin: inbox.begin
 			});
 		},
 		async stopped(this: any) {

@@ -364,7 +364,7 @@ export class Inbox {
 		deliveries: number
 	): Promise<Verdict> {
 		if (version >= event.aggregateversion) return this.#duplicate();
-		if (!blocked) return this.#outOfOrder(event, deliveries);
+		if (!blocked) return this.#outOfOrder(event, deliveries, version === 0);
 		await this.#keep(tx, event, deliveries, "predecessor");
 		return DONE;
 	}
@@ -375,11 +375,12 @@ export class Inbox {
 	}
 
 	/** The predecessor is on its way on another replica. */
-	#outOfOrder(event: Envelope, deliveries: number): Verdict {
+	#outOfOrder(event: Envelope, deliveries: number, unbegun: boolean): Verdict {
 		this.#metrics.outOfOrder.inc({ consumer: this.consumer });
 		this.#early.add(event.id);
 		if (this.#early.size > 10_000) this.#early.clear();
-		return retry((25 + Math.random() * 50) * Math.min(deliveries, 20));
+		const delayMs = (25 + Math.random() * 50) * Math.min(deliveries, 20);
+		return { done: false, delayMs, ...(unbegun ? { unbegun } : {}) };
 	}
 
 	// An ordered consumer passes over types it has no handler for, but has to count them.
@@ -563,6 +564,22 @@ export class Inbox {
 			undefined,
 			{ patient: true }
 		);
+
+	/** Begins with an aggregate at this event. Where it cannot be written down, the stream says so again. */
+	readonly begin = async (event: Envelope): Promise<void> => {
+		try {
+			await this.#database.query(
+				`UPDATE inbox_cursor SET version = $4::int - 1 WHERE consumer = $1 AND aggregate_type = $2
+				   AND aggregate_id = $3 AND version = 0 AND NOT blocked`,
+				this.#place(event)
+			);
+			this.#logger.warn(
+				`${this.consumer} begins ${event.subject} with event ${event.aggregateversion}: there is no earlier one any more.`
+			);
+		} catch (error) {
+			this.#logger.warn(`${this.consumer} begins ${event.subject} later: ${String(error)}`);
+		}
+	};
 
 	/**
 	 * Hands a dead letter to its handler once more, on the same way as a delivery. One whose

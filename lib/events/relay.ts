@@ -3,7 +3,7 @@ import type { ServiceBroker } from "moleculer";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { crashPoint } from "../crash-point.ts";
-import type { Database, Prepared } from "../database.ts";
+import type { Database, Prepared, Queries } from "../database.ts";
 import type { EventMetrics } from "../metrics.ts";
 import { InvalidEventError, problemsOf } from "./catalog.ts";
 import { OUTBOX_COLUMNS, toEnvelope, type Envelope, type OutboxRow } from "./envelope.ts";
@@ -199,7 +199,7 @@ export class Relay {
 			// It may come back once more while we look.
 			this.#healedAt = Date.now();
 			if (stream.kept) await this.#quiet();
-			const lost = await healOutbox(client, stream);
+			const lost = await healOutbox(queriesOf(client), stream);
 			if (lost > 0) {
 				metrics.healed.inc({ group: database.group }, lost);
 				logger.error(
@@ -396,6 +396,11 @@ export class Relay {
 		});
 	}
 }
+
+const queriesOf = (client: pg.Client): Pick<Queries, "query"> => ({
+	query: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
+		(await client.query<Row>(sql, [...bind])).rows
+});
 
 /** The stream has another life by now than the one that an event was published in. */
 class NewLifeError extends Error {
