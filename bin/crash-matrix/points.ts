@@ -20,9 +20,14 @@ export interface Case {
 }
 
 export interface CaseOptions extends Pick<SceneOptions, "mutant"> {
-	/** How long to wait for the end of all work, which a broken variant never comes to. */
-	readonly quietWithinMs?: number;
+	/** Without the fifty commands. */
+	readonly brief?: boolean;
 }
+
+/** A broken variant may never come to the end of its work. */
+const BROKEN_QUIET_WITHIN_MS = 6_000;
+export const quietWithinMs = (mutant: string | undefined): number | undefined =>
+	mutant ? BROKEN_QUIET_WITHIN_MS : undefined;
 
 /** At which pass a process dies under load: in the midst of it, and soon enough to be sure of it. */
 const UNDER_LOAD = "#3";
@@ -61,14 +66,14 @@ export function requireDeath({ signal, code, place }: Death, where: string): voi
 async function runPoint(
 	ground: Ground,
 	point: CrashPoint,
-	{ mutant, quietWithinMs }: CaseOptions
+	{ mutant, brief = false }: CaseOptions
 ): Promise<Row> {
 	return ground.scene({ mutant }, async scene => {
 		const [area] = point.split(".") as [string];
 		if (area === "replay") return replay(scene, point);
 		if (point.includes("dead-letter")) return deadLetter(scene, point);
 		const part: Part = area === "consumer" ? "reader" : "writer";
-		return probeAndLoad(scene, point, part, quietWithinMs);
+		return probeAndLoad(scene, point, part, { mutant, brief });
 	});
 }
 
@@ -77,7 +82,7 @@ async function probeAndLoad(
 	scene: Scene,
 	point: CrashPoint,
 	part: Part,
-	quietWithinMs?: number
+	{ mutant, brief }: CaseOptions
 ): Promise<Row> {
 	const [area] = point.split(".");
 	const asks: Partial<Command> = area === "job" || area === "timer" ? { asks: area } : {};
@@ -90,19 +95,18 @@ async function probeAndLoad(
 	requireDeath(await victim.died(), point);
 	await sent;
 	const look = () => tracesOf(scene, probe.command.key, probe.command.account);
-	if (part === "reader") await until(async () => (await look()).outbox === "published", "published");
+	if (part === "reader")
+		await until(async () => (await look()).outbox === "published", "published");
 	const left = await look();
 	const answered = probe.outcome !== "unknown";
-	const broken = quietWithinMs !== undefined;
-	const next = await scene.start(part, broken ? {} : { crashAt: point + UNDER_LOAD });
+	const next = await scene.start(part, brief ? {} : { crashAt: point + UNDER_LOAD });
 	await endLeases(scene);
 	await scene.sendUntilAnswered(probe);
-	const isDone = async () => !area || !asks.asks || (await look()).outcomes > 0;
-	await scene.quiet(quietWithinMs);
-	if (!broken) await until(isDone, `the ${area} is done`);
+	await scene.quiet(quietWithinMs(mutant));
+	if (asks.asks) await until(async () => (await look()).outcomes > 0, `the ${area} is done`);
 	const then = await look();
 	const { absorbed } = scene;
-	if (!broken) await dieUnderLoad(scene, next, part, point, asks);
+	if (!brief) await dieUnderLoad(scene, next, part, point, asks);
 	return row(scene, point, STEPS[point], {
 		left: leftBehind(point, left),
 		...whatHappened(point, { left, then, answered, absorbed }),
@@ -149,8 +153,7 @@ async function workBooks({ ledger, databases }: Scene): Promise<{ all: number; w
 	const outside = await databases.catalog.query<{ key: string }>("SELECT key FROM crash_outside");
 	const effects = new Set(outside.map(({ key }) => key));
 	const wrong = asked.filter(
-		({ command: { key, asks } }) =>
-			times.get(key) !== 1 || (asks === "job" && !effects.has(key))
+		({ command: { key, asks } }) => times.get(key) !== 1 || (asks === "job" && !effects.has(key))
 	);
 	return { all: asked.length, wrong: wrong.length };
 }
@@ -198,9 +201,12 @@ function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: 
 			words.push(
 				left.job === "done"
 					? "nothing is left to do"
-					: `another attempt after the lease: outside it was asked for ${then.asked} times; effects: ${then.outside}, outcomes: ${then.outcomes}`
+					: `another attempt after the lease: requests outside: ${then.asked}, effects: ${then.outside}, outcomes: ${then.outcomes}`
 			);
-			return { next: words.join("; "), absorbed: then.asked > then.outside ? "outside, by the job's key" : "–" };
+			return {
+				next: words.join("; "),
+				absorbed: then.asked > then.outside ? "outside, by the job's key" : "–"
+			};
 		case "timer":
 			words.push(`it fires after the lease; outcomes: ${then.outcomes}`);
 			return { next: words.join("; "), absorbed: "–" };
@@ -214,7 +220,8 @@ function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: 
 	}
 	const again = left.outbox === "unpublished" && left.copies > 0;
 	if (left.outbox === "published") words.push("nothing is left to do");
-	else if (again) words.push(`the next relay publishes it again; copies in the stream: ${then.copies}`);
+	else if (again)
+		words.push(`the next relay publishes it again; copies in the stream: ${then.copies}`);
 	else words.push(`the next relay publishes it; copies in the stream: ${then.copies}`);
 	return { next: words.join("; "), absorbed: again && then.copies === 1 ? "by the stream" : "–" };
 }
@@ -363,4 +370,3 @@ export const POINT_CASES: readonly Case[] = [
 	})),
 	killingHandler
 ];
-
