@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Told } from "../chaos/clients.ts";
 import { ACK_WAIT_MS, type Ground, type Scene, type SceneOptions } from "./ground.ts";
-import { row, type Row } from "./outcome.ts";
+import { conclude, type Row } from "./outcome.ts";
 import { quietWithinMs, requireDeath, type Case, type CaseOptions } from "./points.ts";
 import type { Replica } from "./replica.ts";
 import { tracesOf, type Traces } from "./traces.ts";
@@ -31,7 +31,7 @@ const fault = (
 			const shown = await play(scene);
 			if (!brief) await scene.load();
 			await scene.quiet(quietWithinMs(mutant));
-			return row(scene, name, step, shown);
+			return conclude(scene, name, step, shown);
 		})
 });
 
@@ -88,8 +88,10 @@ const relayStandsStill = fault(
 		const sent = scene.send(probe);
 		await first.stands("relay.before-publish");
 		await sent;
-		const left = await look(scene, probe);
 		await scene.start("writer");
+		// Three times as long as a standby needs to take the lead of a relay that died.
+		await sleep(600);
+		const left = await look(scene, probe);
 		await endLeadersSession(scene);
 		await untilPublished(scene, probe);
 		const before = await look(scene, probe);
@@ -98,7 +100,7 @@ const relayStandsStill = fault(
 		const then = await look(scene, probe);
 		await scene.sendUntilAnswered(probe);
 		return {
-			left: `the event is ${left.outbox}, and the lead is kept until its session ends`,
+			left: `the event is ${left.outbox}: the lead goes with the session, which still stands`,
 			next: `another relay leads and publishes it; the first wakes and publishes it again; copies in the stream: ${then.copies}`,
 			absorbed: before.copies === 1 && then.copies === 1 ? "by the stream" : "–"
 		};

@@ -5,7 +5,7 @@ import type { Told } from "../chaos/clients.ts";
 import { READER } from "../chaos/contract.ts";
 import type { Command } from "../chaos/services.ts";
 import type { Ground, Scene, SceneOptions } from "./ground.ts";
-import { row, type Row } from "./outcome.ts";
+import { conclude, type Row } from "./outcome.ts";
 import type { Death, Replica } from "./replica.ts";
 import { HANDLER, type Part } from "./services.ts";
 import { tracesOf, type Traces } from "./traces.ts";
@@ -16,7 +16,7 @@ export interface Case {
 	readonly name: string;
 	/** What happens, for people. */
 	readonly step: string;
-	run(ground: Ground, options?: CaseOptions): Promise<Row>;
+	readonly run: (ground: Ground, options?: CaseOptions) => Promise<Row>;
 }
 
 export interface CaseOptions extends Pick<SceneOptions, "mutant"> {
@@ -104,12 +104,12 @@ async function probeAndLoad(
 	await scene.sendUntilAnswered(probe);
 	await scene.quiet(quietWithinMs(mutant));
 	if (asks.asks) await until(async () => (await look()).outcomes > 0, `the ${area} is done`);
-	const then = await look();
+	const since = await look();
 	const { absorbed } = scene;
 	if (!brief) await dieUnderLoad(scene, next, part, point, asks);
-	return row(scene, point, STEPS[point], {
+	return conclude(scene, point, STEPS[point], {
 		left: leftBehind(point, left),
-		...whatHappened(point, { left, then, answered, absorbed }),
+		...whatHappened(point, { left, since, answered, absorbed }),
 		work: asks.asks ? await workBooks(scene) : undefined
 	});
 }
@@ -180,7 +180,7 @@ const yes = (is: boolean): string => (is ? "yes" : "no");
 
 interface Seen {
 	readonly left: Traces;
-	readonly then: Traces;
+	readonly since: Traces;
 	/** The client was answered although the process died. */
 	readonly answered: boolean;
 	readonly absorbed: number;
@@ -188,7 +188,7 @@ interface Seen {
 
 /** In words, only from what was seen. */
 function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: string } {
-	const { left, then, answered } = seen;
+	const { left, since, answered } = seen;
 	const words: string[] = [];
 	if (!answered)
 		words.push(
@@ -201,29 +201,29 @@ function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: 
 			words.push(
 				left.job === "done"
 					? "nothing is left to do"
-					: `another attempt after the lease: requests outside: ${then.asked}, effects: ${then.outside}, outcomes: ${then.outcomes}`
+					: `another attempt after the lease: requests outside: ${since.asked}, effects: ${since.outside}, outcomes: ${since.outcomes}`
 			);
 			return {
 				next: words.join("; "),
-				absorbed: then.asked > then.outside ? "outside, by the job's key" : "–"
+				absorbed: since.asked > since.outside ? "outside, by the job's key" : "–"
 			};
 		case "timer":
-			words.push(`it fires after the lease; outcomes: ${then.outcomes}`);
+			words.push(`it fires after the lease; outcomes: ${since.outcomes}`);
 			return { next: words.join("; "), absorbed: "–" };
 		case "consumer":
 			words.push(
 				left.effects === 0
-					? `it is delivered again and handled; effects: ${then.effects}`
-					: `it is delivered again; effects: ${then.effects}`
+					? `it is delivered again and handled; effects: ${since.effects}`
+					: `it is delivered again; effects: ${since.effects}`
 			);
 			return { next: words.join("; "), absorbed: seen.absorbed > 0 ? "by the inbox" : "–" };
 	}
 	const again = left.outbox === "unpublished" && left.copies > 0;
 	if (left.outbox === "published") words.push("nothing is left to do");
 	else if (again)
-		words.push(`the next relay publishes it again; copies in the stream: ${then.copies}`);
-	else words.push(`the next relay publishes it; copies in the stream: ${then.copies}`);
-	return { next: words.join("; "), absorbed: again && then.copies === 1 ? "by the stream" : "–" };
+		words.push(`the next relay publishes it again; copies in the stream: ${since.copies}`);
+	else words.push(`the next relay publishes it; copies in the stream: ${since.copies}`);
+	return { next: words.join("; "), absorbed: again && since.copies === 1 ? "by the stream" : "–" };
 }
 
 /** As if the handler had failed so often before: the half minute of its retries shows nothing. */
@@ -264,11 +264,11 @@ async function replayAll(scene: Scene, reader: Replica): Promise<void> {
 	for (const { id } of letters) {
 		reader.tell({ replay: id, consumer: READER.name });
 		await until(async () => {
-			const row = await scene.databases.catalog.one<{ state: string }>(
+			const letter = await scene.databases.catalog.one<{ state: string }>(
 				"SELECT state FROM dead_letter WHERE id = $1",
 				[id]
 			);
-			return row!.state === "resolved";
+			return letter!.state === "resolved";
 		}, "the dead letter is resolved");
 	}
 }
@@ -285,15 +285,15 @@ async function deadLetter(scene: Scene, point: CrashPoint): Promise<Row> {
 	const left = await look(scene, probe);
 	const reader = await scene.start("reader");
 	await untilParked(scene, probe);
-	const then = await look(scene, probe);
+	const since = await look(scene, probe);
 	const absorbed = left.letters.length > 0 ? "by the dead letters" : "–";
 	reader.tell({ mend: true });
 	await replayAll(scene, reader);
 	await scene.load();
 	await scene.quiet();
-	return row(scene, point, STEPS[point], {
+	return conclude(scene, point, STEPS[point], {
 		left: `${letterStates(left)}; effects: ${left.effects}`,
-		next: `it is delivered again; ${letterStates(then)}; replayed once the handler is mended`,
+		next: `it is delivered again; ${letterStates(since)}; replayed once the handler is mended`,
 		absorbed
 	});
 }
@@ -313,13 +313,13 @@ async function replay(scene: Scene, point: CrashPoint): Promise<Row> {
 	// Whoever asked was not answered, and asks again.
 	reader.tell({ replay: letter!.id, consumer: READER.name });
 	await replayAll(scene, reader);
-	const then = await look(scene, probe);
+	const since = await look(scene, probe);
 	await scene.load();
 	await scene.quiet();
-	return row(scene, point, STEPS[point], {
+	return conclude(scene, point, STEPS[point], {
 		left: `${letterStates(left)}; effects: ${left.effects}`,
-		next: `the operator asks again; ${letterStates(then)}; effects: ${then.effects}`,
-		absorbed: left.effects > 0 && then.effects === 1 ? "by the dead letter's state" : "–"
+		next: `the operator asks again; ${letterStates(since)}; effects: ${since.effects}`,
+		absorbed: left.effects > 0 && since.effects === 1 ? "by the dead letter's state" : "–"
 	});
 }
 
@@ -342,7 +342,7 @@ const killingHandler: Case = {
 			};
 			const reader = await untilBuried();
 			await untilParked(scene, probe);
-			const then = await look(scene, probe);
+			const since = await look(scene, probe);
 			const letter = await scene.databases.catalog.one<{ reason: string }>(
 				"SELECT reason FROM dead_letter WHERE state = 'dead'"
 			);
@@ -350,9 +350,9 @@ const killingHandler: Case = {
 			await replayAll(scene, reader);
 			await scene.load();
 			await scene.quiet();
-			return row(scene, "handler-kills", killingHandler.step, {
-				left: `inbox entry: no, effects: ${then.effects}`,
-				next: `it dies ${deaths} times; delivery ${deaths + 1} is buried unopened (${letter!.reason}); ${letterStates(then)}; replayed once the handler is mended`,
+			return conclude(scene, "handler-kills", killingHandler.step, {
+				left: `inbox entry: no, effects: ${since.effects}`,
+				next: `it dies ${deaths} times; delivery ${deaths + 1} is buried unopened (${letter!.reason}); ${letterStates(since)}; replayed once the handler is mended`,
 				absorbed: "–"
 			});
 		})
