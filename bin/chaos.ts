@@ -18,8 +18,8 @@ interface Options {
 }
 
 const SECONDS: Record<Profile, number> = { small: 40, full: 600 };
-/** A failed handler or publish waits at most half a minute for its next try. */
-const QUIET_WITHIN_MS = 90_000;
+/** A failed handler or publish waits at most half a minute for its next try; a heavy load has more to catch up with. */
+const QUIET_WITHIN_MS: Record<Profile, number> = { small: 90_000, full: 180_000 };
 /** Controls are brief: what is broken shows soon, and most of them never become quiet. */
 const CONTROL_SECONDS = 25;
 const CONTROL_QUIET_WITHIN_MS = 20_000;
@@ -73,8 +73,10 @@ const out = json ? process.stderr : process.stdout;
 const say = (line: string) => out.write(`${line}\n`);
 
 let ground: Ground | undefined;
+let stopping = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const)
 	process.on(signal, () => {
+		stopping = true;
 		say(`\nstopping; the seed was ${seed}`);
 		void (ground?.stop() ?? Promise.resolve()).finally(() => process.exit(130));
 	});
@@ -89,7 +91,7 @@ async function runOnce(mutant?: string): Promise<Result> {
 		mutant,
 		logs,
 		say,
-		quietWithinMs: isControl ? CONTROL_QUIET_WITHIN_MS : QUIET_WITHIN_MS,
+		quietWithinMs: isControl ? CONTROL_QUIET_WITHIN_MS : QUIET_WITHIN_MS[profile],
 		onMade: made => {
 			ground = made;
 		}
@@ -126,6 +128,9 @@ async function runOne(): Promise<boolean> {
 try {
 	process.exitCode = (await (controls ? runControls() : runOne())) ? 0 : 1;
 } catch (error) {
-	say(`the seed was ${seed}`);
-	die(error);
+	// Where we were told to stop, the handler above ends the process.
+	if (!stopping) {
+		say(`the seed was ${seed}`);
+		die(error);
+	}
 }

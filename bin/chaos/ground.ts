@@ -42,7 +42,10 @@ export class Ground {
 	#nats: BreakableServer | undefined;
 	#postgres: EmbeddedPostgres | undefined;
 	#postgresPort = 0;
-	#stopping: Promise<void> | undefined;
+	/** Servers and replicas that are being started right now. */
+	readonly #starting = new Set<Promise<void>>();
+	readonly #stop = new AbortController();
+	#stopped: Promise<void> | undefined;
 
 	private constructor(options: GroundOptions) {
 		this.#options = options;
@@ -59,9 +62,18 @@ export class Ground {
 	static async start(options: GroundOptions, onMade: (ground: Ground) => void): Promise<Ground> {
 		const ground = new Ground(options);
 		onMade(ground);
-		await ground.#startServers();
-		await ground.#createDatabases();
-		await ground.#startReplicas();
+		try {
+			await ground.#whileStarting(async () => {
+				await ground.#startServers();
+				ground.#goOn();
+				await ground.#createDatabases();
+				ground.#goOn();
+				await ground.#startReplicas();
+			});
+		} catch (error) {
+			await ground.stop();
+			throw error;
+		}
 		return ground;
 	}
 
@@ -80,20 +92,23 @@ export class Ground {
 	}
 
 	/** Ends NATS as a power cut does; it stays away for so long. */
-	async killNats(awayMs: number, { emptied = false } = {}): Promise<void> {
-		await this.#nats!.kill();
-		if (emptied) this.#nats!.emptyStore();
-		await sleep(awayMs);
-		if (this.#stopping) return;
-		await this.#nats!.start();
-		this.#protect(this.#nats!.pid);
+	killNats(awayMs: number, { emptied = false } = {}): Promise<void> {
+		return this.#whileStarting(async () => {
+			await this.#nats!.kill();
+			if (emptied) this.#nats!.emptyStore();
+			await sleep(awayMs, undefined, { signal: this.#stop.signal });
+			await this.#nats!.start();
+			this.#protect(this.#nats!.pid);
+		});
 	}
 
 	/** Ends PostgreSQL without a checkpoint, and lets it recover from its log. */
-	async killPostgres(): Promise<void> {
-		this.#postgres!.kill();
-		await this.#postgres!.died;
-		if (!this.#stopping) await this.#startPostgres();
+	killPostgres(): Promise<void> {
+		return this.#whileStarting(async () => {
+			this.#postgres!.kill();
+			await this.#postgres!.died;
+			await this.#startPostgres();
+		});
 	}
 
 	/** Takes back every disturbance that can be taken back. */
@@ -105,11 +120,14 @@ export class Ground {
 
 	/** Ends everything that was started, whatever state it is in, and removes the folder. */
 	stop(): Promise<void> {
-		this.#stopping ??= this.#stop();
-		return this.#stopping;
+		this.#stopped ??= this.#end();
+		return this.#stopped;
 	}
 
-	async #stop(): Promise<void> {
+	async #end(): Promise<void> {
+		this.#stop.abort();
+		// What is half started can be ended when it is there.
+		await Promise.allSettled(this.#starting);
 		await Promise.all(this.replicas.map(replica => replica.stop()));
 		await Promise.all(this.#proxies.map(proxy => proxy.close()));
 		await Promise.all(this.#open.map(database => database.close()));
@@ -120,6 +138,21 @@ export class Ground {
 		const ended = new Promise(done => this.#guard.once("exit", done));
 		this.#guard.disconnect();
 		await ended;
+	}
+
+	async #whileStarting(work: () => Promise<void>): Promise<void> {
+		this.#goOn();
+		const starting = work();
+		this.#starting.add(starting);
+		try {
+			await starting;
+		} finally {
+			this.#starting.delete(starting);
+		}
+	}
+
+	#goOn(): void {
+		if (this.#stop.signal.aborted) throw new StartupError("Stopped.");
 	}
 
 	#protect(pid: number): void {
@@ -161,10 +194,13 @@ export class Ground {
 		const count = replicasOf(profile);
 		let port = await freePorts(ROLES.length * count);
 		// While everything is whole nothing may end: to start it again would only hide why.
-		let failed: ((error: Error) => void) | undefined;
-		const failure = new Promise<never>((_, fail) => {
-			failed = fail;
+		let fail: ((error: Error) => void) | undefined;
+		const failure = new Promise<never>((_, reject) => {
+			fail = reject;
+			this.#stop.signal.addEventListener("abort", () => reject(new StartupError("Stopped.")));
 		});
+		// Once all are ready nobody waits for it any more.
+		failure.catch(() => {});
 		for (const role of ROLES)
 			for (let index = 1; index <= count; index++) {
 				const name = `${role}-${index}`;
@@ -188,13 +224,13 @@ export class Ground {
 						this.absorbed += absorbed;
 					},
 					onEnd: why => {
-						failed?.(new StartupError(`${name} has ended while it started (${why})`));
+						fail?.(new StartupError(`${name} has ended while it started (${why})`));
 						onEnd(name, why);
 					}
 				});
 				this.replicas.push(replica);
 			}
 		await Promise.race([Promise.all(this.replicas.map(replica => replica.untilReady())), failure]);
-		failed = undefined;
+		fail = undefined;
 	}
 }

@@ -1,4 +1,5 @@
 /** Waits until a healed proving ground has nothing left to do. */
+import type { NatsConnection } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectNats } from "../../lib/nats.ts";
 import { STREAM } from "../../lib/events/jetstream.ts";
@@ -12,6 +13,7 @@ export interface Quiescence {
 	readonly pending: readonly string[];
 }
 
+const TIMEOUT_MS = 2_000;
 const LOOK_MS = 250;
 /** So many looks in a row have to find nothing to do and nothing new. */
 const LOOKS = 4;
@@ -20,34 +22,43 @@ const LOOKS = 4;
 export async function untilQuiet(
 	databases: Databases,
 	natsUrl: string,
-	withinMs: number
+	withinMs: number,
+	{ lookMs = LOOK_MS, looks = LOOKS } = {}
 ): Promise<Quiescence> {
 	const began = performance.now();
 	const elapsed = () => Math.round(performance.now() - began);
 	const nats = await connectNats(natsUrl, "chaos");
 	try {
-		const manager = await nats.jetstreamManager({ timeout: 2_000 });
 		let pending: string[] = [];
 		let [before, quiet, quietSince] = ["", 0, 0];
 		while (elapsed() < withinMs) {
 			const { todo, state } = await look(databases);
-			for await (const {
-				name,
-				num_pending: ahead,
-				num_ack_pending: unacknowledged
-			} of manager.consumers.list(STREAM))
-				if (ahead + unacknowledged > 0)
-					todo.push(`${name} has ${ahead} events ahead and ${unacknowledged} unacknowledged`);
+			todo.push(...(await waiting(nats)));
 			pending = todo;
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
-			else if (++quiet === LOOKS) return { ms: quietSince, pending };
+			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;
-			await sleep(LOOK_MS);
+			await sleep(lookMs);
 		}
 		return { ms: null, pending: pending.length > 0 ? pending : ["effects still come about"] };
 	} finally {
 		await nats.close();
 	}
+}
+
+/** What the stream still has for its consumers; one that was lost may not be made anew yet. */
+async function waiting(nats: NatsConnection): Promise<string[]> {
+	const todo: string[] = [];
+	try {
+		const manager = await nats.jetstreamManager({ timeout: TIMEOUT_MS });
+		for await (const { name, num_pending: ahead, num_ack_pending: out } of manager.consumers.list(
+			STREAM
+		))
+			if (ahead + out > 0) todo.push(`${name} has ${ahead} events ahead and ${out} unacknowledged`);
+	} catch (error) {
+		todo.push(`the stream does not answer: ${String(error)}`);
+	}
+	return todo;
 }
 
 /** What is left to do as the databases have it, and a state that changes with every effect. */
