@@ -587,26 +587,17 @@ export class Inbox {
 	 */
 	async replay(letterId: string, by: string): Promise<Replayed> {
 		try {
-			const replayed = await this.#database.transaction(async (tx): Promise<Replayed> => {
-				const letter = await this.#lockLetter(tx, letterId);
-				if (!letter) return { outcome: "settled-before" };
-				const { envelope: event, reason } = letter;
-				const route = this.#routeOf(event.type);
-				if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
-				if (!route) return { outcome: "failed", error: REASONS.unknown };
-				const problems = problemsOf(event.type, event.data);
-				if (problems.length > 0) throw new InvalidEventError(event.type, problems);
-				if (this.#reset) await shareWithRebuild(tx, this.consumer);
-				if (this.ordered) {
-					const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
-					if (event.aggregateversion > cursor.version + 1) return { outcome: "waiting" };
-				}
-				if (await tx.one(ENTER, [this.consumer, event.id]))
-					await runInContext(contextOf(event), async () => this.#run(route, event, tx));
-				await this.#settle(tx, letter, "resolved", by, null);
-				crashPoint("replay.before-commit");
-				return { outcome: "resolved" };
-			});
+			const found = await this.#database.one<{ envelope: Envelope }>(LETTER, [
+				letterId,
+				this.consumer
+			]);
+			if (!found) return { outcome: "settled-before" };
+			// What the handler records is caused by the event, as at its delivery.
+			const context = contextOf(found.envelope);
+			const replayed = await this.#database.transaction(
+				tx => runInContext(context, () => this.#replayIn(tx, letterId, by)),
+				context
+			);
 			crashPoint("replay.after-commit");
 			return replayed;
 		} catch (error) {
@@ -619,6 +610,26 @@ export class Inbox {
 		}
 	}
 
+	async #replayIn(tx: Tx, letterId: string, by: string): Promise<Replayed> {
+		const letter = await this.#lockLetter(tx, letterId);
+		if (!letter) return { outcome: "settled-before" };
+		const { envelope: event, reason } = letter;
+		const route = this.#routeOf(event.type);
+		if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
+		if (!route) return { outcome: "failed", error: REASONS.unknown };
+		const problems = problemsOf(event.type, event.data);
+		if (problems.length > 0) throw new InvalidEventError(event.type, problems);
+		if (this.#reset) await shareWithRebuild(tx, this.consumer);
+		if (this.ordered) {
+			const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
+			if (event.aggregateversion > cursor.version + 1) return { outcome: "waiting" };
+		}
+		if (await tx.one(ENTER, [this.consumer, event.id])) await this.#run(route, event, tx);
+		await this.#settle(tx, letter, "resolved", by, null);
+		crashPoint("replay.before-commit");
+		return { outcome: "resolved" };
+	}
+
 	/** Gives a dead letter up: its event never takes effect here, and what comes after it can be replayed. */
 	async discard(letterId: string, by: string, note: string): Promise<void> {
 		await this.#database.transaction(async tx => {
@@ -629,10 +640,7 @@ export class Inbox {
 
 	/** Locks the aggregate first, as deliveries do, and then the letter; undefined where it is settled. */
 	async #lockLetter(tx: Tx, letterId: string): Promise<LetterRow | undefined> {
-		const found = await tx.one<{ envelope: Envelope }>(
-			"SELECT envelope FROM dead_letter WHERE id = $1 AND consumer = $2",
-			[letterId, this.consumer]
-		);
+		const found = await tx.one<{ envelope: Envelope }>(LETTER, [letterId, this.consumer]);
 		if (!found) return undefined;
 		if (this.ordered) await tx.one(LOCK_CURSOR, this.#place(found.envelope).slice(0, 3));
 		return tx.one<LetterRow>(
@@ -718,10 +726,14 @@ export class Inbox {
 				await reset(tx);
 				for (const table of ["inbox", "inbox_cursor", "inbox_attempt"])
 					await tx.query(`DELETE FROM ${table} WHERE consumer = $1`, [this.consumer]);
+				const given = withoutRecords(tx, this.consumer);
+				const discarded = await this.#discarded(tx);
 				for await (const events of history())
 					for (const event of events) {
 						const route = this.#routeOf(event.type);
-						await runInContext(contextOf(event), async () => route && this.#run(route, event, tx));
+						if (!route) throw new Error(`${REASONS.unknown} ${event.type}.`);
+						if (!discarded.has(event.id))
+							await runInContext(contextOf(event), async () => this.#run(route, event, given));
 						await tx.query(ENTER, [this.consumer, event.id]);
 						await tx.query(PUT_CURSOR, this.#place(event));
 						count++;
@@ -738,7 +750,26 @@ export class Inbox {
 		);
 		return count;
 	}
+
+	/** Events that somebody has given up: they stay without effect. */
+	async #discarded(tx: Queries): Promise<Set<string>> {
+		const rows = await tx.query<{ event_id: string }>(
+			"SELECT event_id FROM dead_letter WHERE consumer = $1 AND state = 'discarded'",
+			[this.consumer]
+		);
+		return new Set(rows.map(row => row.event_id));
+	}
 }
+
+/** A projection that recorded facts would record them again at each rebuild. */
+const withoutRecords = (tx: Tx, consumer: string): Tx =>
+	Object.create(tx, {
+		record: {
+			value: () => {
+				throw new Error(`${consumer} is a projection: it records nothing.`);
+			}
+		}
+	}) as Tx;
 
 const contextOf = (event: Envelope) => ({
 	requestId: event.requestid,
@@ -762,6 +793,7 @@ function uuidOf(text: string): string {
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
+const LETTER = "SELECT envelope FROM dead_letter WHERE id = $1 AND consumer = $2";
 const REBUILD_LOCK = 0x7265626c;
 const shareWithRebuild = (tx: Queries, consumer: string) =>
 	tx.query("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))", [REBUILD_LOCK, consumer]);
