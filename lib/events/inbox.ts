@@ -38,6 +38,9 @@ export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
 const MAX_TOGETHER = 16;
+/** How often and for how long an event waits here for its predecessor, before the stream is asked to bring it again. */
+const MAX_HOLDS = 5;
+const HOLD_MS = 20;
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
@@ -74,6 +77,8 @@ interface Delivery {
 	readonly deliveries: number;
 	readonly route: Route | undefined;
 	readonly settle: (verdict: Verdict) => void;
+	/** How often it has waited here for its predecessor. */
+	holds: number;
 }
 
 /** Whether nothing is known that speaks against it: it comes for the first time, and there is a handler for it. */
@@ -115,6 +120,8 @@ export class Inbox {
 	readonly #maxTogether: number;
 	/** Deliveries whose turn in their aggregate has come, and that wait for room. */
 	readonly #waiting: Delivery[] = [];
+	/** By aggregate, deliveries that came before their predecessor and wait here for a moment. */
+	readonly #held = new Map<string, Delivery>();
 	#running = 0;
 	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
 	readonly #early = new Set<string>();
@@ -168,10 +175,14 @@ export class Inbox {
 		const key = event.subject;
 		// A local chain per aggregate: without it replicas of one aggregate's events would only collide in the database.
 		const previous = this.#chains.get(key) ?? Promise.resolve();
+		// The predecessor comes here, and would wait behind what waits for it.
+		const held = this.#held.get(key);
+		if (held && event.aggregateversion < held.event.aggregateversion) held.holds = MAX_HOLDS;
 		const run = previous.then(
 			() =>
 				new Promise<Verdict>(settle => {
-					this.#waiting.push({ event, deliveries, route: this.#routeOf(event.type), settle });
+					const route = this.#routeOf(event.type);
+					this.#waiting.push({ event, deliveries, route, settle, holds: 0 });
 					this.#begin();
 				})
 		);
@@ -203,11 +214,56 @@ export class Inbox {
 		return taken;
 	}
 
-	async #work(deliveries: readonly Delivery[]): Promise<void> {
-		const together = deliveries.length > 1 && (await this.#handleTogether(deliveries));
-		if (together) return;
-		for (const { event, deliveries: count, settle } of deliveries)
-			settle(await runInContext(contextOf(event), () => this.#consume(event, count)));
+	async #work(taken: readonly Delivery[]): Promise<void> {
+		// A delivery that comes for the first time, alone, is most likely in order: that is looked at when it enters.
+		const first = taken.length === 1 && taken[0]!.deliveries === 1;
+		const due = this.ordered && !first ? await this.#withoutEarly(taken) : taken;
+		if (due.length > 1 && (await this.#handleTogether(due))) return;
+		for (const delivery of due) {
+			const { event, deliveries } = delivery;
+			const verdict = await runInContext(contextOf(event), () => this.#consume(event, deliveries));
+			this.#settleOrHold(delivery, verdict);
+		}
+	}
+
+	/** Those whose predecessor is there. The others are told by one look, which locks nothing and is no attempt. */
+	async #withoutEarly(taken: readonly Delivery[]): Promise<readonly Delivery[]> {
+		const cursors = await this.#database
+			.query<Pick<Cursor, "version" | "blocked">>(LOOK, [
+				this.consumer,
+				taken.map(({ event }) => event.aggregatetype),
+				taken.map(({ event }) => event.aggregateid)
+			])
+			// What is wrong will show when they enter.
+			.catch(() => []);
+		return taken.filter((delivery, index) => {
+			const { version, blocked } = cursors[index] ?? { version: Infinity, blocked: false };
+			const { event, deliveries } = delivery;
+			if (blocked || version >= event.aggregateversion - 1) return true;
+			this.#settleOrHold(delivery, this.#outOfOrder(event, deliveries, version === 0));
+			return false;
+		});
+	}
+
+	/** An event whose predecessor is most likely being handled elsewhere waits for it here before it is sent back. */
+	#settleOrHold(delivery: Delivery, verdict: Verdict): void {
+		const { event, settle } = delivery;
+		this.#held.delete(event.subject);
+		const isEarly = !verdict.done && this.#early.has(event.id);
+		if (!isEarly || delivery.holds >= MAX_HOLDS) {
+			if (isEarly) this.#metrics.outOfOrder.inc({ consumer: this.consumer });
+			settle(verdict);
+			return;
+		}
+		delivery.holds++;
+		this.#held.set(event.subject, delivery);
+		setTimeout(
+			() => {
+				this.#waiting.push(delivery);
+				this.#begin();
+			},
+			HOLD_MS * (0.5 + Math.random())
+		);
 	}
 
 	/**
@@ -230,9 +286,9 @@ export class Inbox {
 				}))
 			);
 			crashPoint("consumer.after-commit");
-			deliveries.forEach(({ event, settle }, index) => {
-				if (!verdicts[index]) this.#countHandled(event);
-				settle(verdicts[index] ?? DONE);
+			deliveries.forEach((delivery, index) => {
+				if (!verdicts[index]) this.#countHandled(delivery.event);
+				this.#settleOrHold(delivery, verdicts[index] ?? DONE);
 			});
 			return true;
 		} catch (error) {
@@ -272,7 +328,8 @@ export class Inbox {
 
 	async #try(route: Route, event: Envelope, deliveries: number): Promise<Verdict> {
 		// Counted before the handler runs, so that an event that kills the process is counted too.
-		const counted = deliveries > 1 && !this.#early.delete(event.id);
+		const wasEarly = this.#early.delete(event.id);
+		const counted = deliveries > 1 && !wasEarly;
 		try {
 			if (counted && (await this.#startAttempt(event)) > MAX_ATTEMPTS)
 				return await this.#bury(event, deliveries, "exhausted");
@@ -376,7 +433,6 @@ export class Inbox {
 
 	/** The predecessor is on its way on another replica. */
 	#outOfOrder(event: Envelope, deliveries: number, unbegun: boolean): Verdict {
-		this.#metrics.outOfOrder.inc({ consumer: this.consumer });
 		this.#early.add(event.id);
 		if (this.#early.size > 10_000) this.#early.clear();
 		const delayMs = (25 + Math.random() * 50) * Math.min(deliveries, 20);
@@ -820,6 +876,13 @@ const ENTER_IN_ORDER = prepared(
 		INSERT INTO inbox (consumer, event_id) SELECT $1, $5::uuid FROM cursor WHERE moved
 		ON CONFLICT DO NOTHING RETURNING event_id)
 	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`
+);
+const LOOK = prepared(
+	"look",
+	`SELECT coalesce(c.version, 0) AS version, coalesce(c.blocked, false) AS blocked
+	FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY AS e(type, id, place)
+	LEFT JOIN inbox_cursor c ON c.consumer = $1 AND c.aggregate_type = e.type AND c.aggregate_id = e.id
+	ORDER BY e.place`
 );
 // The no-op update locks the row, which an INSERT … DO NOTHING would not.
 const LOCK_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)

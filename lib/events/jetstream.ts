@@ -38,7 +38,7 @@ export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
 /** So many wait here to be handled; enough to handle some of them together. */
-const MAX_PULLED = 128;
+const MAX_PULLED = 64;
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
 /** Deliveries, and so some ten seconds, after which it is looked whether an event waits for what is not there. */
@@ -321,7 +321,7 @@ export class JetStream implements EventStream {
 		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
-			max_ack_pending: 1_024,
+			max_ack_pending: 512,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
 			filter_subject: natsSubjects(aggregateType)
