@@ -187,6 +187,7 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 			await connection.close();
 			return;
 		}
+		await published();
 		await recording.query("UPDATE outbox SET published_at = NULL");
 		relays.at(-1)!.nudge();
 		await published();
