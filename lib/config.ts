@@ -117,6 +117,12 @@ export const Environment = Type.Object({
 				"A place of lib/crash-point.ts at which the process kills itself; for tests, refused in production"
 		})
 	),
+	PAUSE_AT: Type.Optional(
+		Type.String({
+			pattern: "^[a-z-]+\\.[a-z-]+(?:#[1-9]\\d*)?$",
+			description: "The same, where it stands still (SIGSTOP) until it is woken (SIGCONT)"
+		})
+	),
 	NODE_NAME: Type.Optional(
 		Type.String({
 			pattern: "^[A-Za-z0-9_-]{1,60}$",
@@ -248,8 +254,9 @@ export function readConfig(
 			mistakes.push(`${field} ${message}. ${describe(field)}`);
 	const config = values as unknown as Config;
 	if (config.NATS_URL) mistakes.push(...missingInCluster(config, units));
-	if (config.CRASH_AT && config.NODE_ENV === "production")
-		mistakes.push("CRASH_AT kills the process; it is for tests and refused in production.");
+	for (const variable of ["CRASH_AT", "PAUSE_AT"] as const)
+		if (config[variable] && config.NODE_ENV === "production")
+			mistakes.push(`${variable} stops the process; it is for tests and refused in production.`);
 	if (mistakes.length > 0) throw new ConfigError(mistakes);
 	return Object.freeze(config);
 }

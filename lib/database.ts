@@ -6,6 +6,7 @@ import { currentContext, type WorkContext } from "./context.ts";
 import { crashPoint } from "./crash-point.ts";
 import { InvalidEventError, isKnown, problemsOf } from "./events/catalog.ts";
 import { aggregateType } from "./events/envelope.ts";
+import { StartupError } from "./startup-error.ts";
 import { uuidv7 } from "./uuid.ts";
 
 /** Runs SQL with `$1`-style parameters. Rows come as plain objects. */
@@ -133,12 +134,16 @@ export class Database {
 				);
 			const tx = this.#open(client, recorded, after, context, patient);
 			const answer = await work(tx);
-			if (recorded.length > 0) await this.#store(recorded, tx);
-			crashPoint("writer.before-commit");
+			if (recorded.length > 0) {
+				await this.#store(recorded, tx);
+				crashPoint("writer.before-commit");
+			}
 			return answer;
 		});
-		crashPoint("writer.after-commit");
-		if (recorded.length > 0) this.onRecorded?.();
+		if (recorded.length > 0) {
+			crashPoint("writer.after-commit");
+			this.onRecorded?.();
+		}
 		for (const run of after) run();
 		return result;
 	}
@@ -217,6 +222,22 @@ export class Database {
 	}
 }
 
+/**
+ * Throws a StartupError where the database may forget what it has confirmed: a client would be told
+ * that its order is placed, an event be on its way to others, and neither have happened.
+ */
+export async function requireDurableCommits(database: Database): Promise<void> {
+	const { group, url } = database;
+	const row = await database.one<{ setting: string }>(
+		"SELECT current_setting('synchronous_commit') AS setting"
+	);
+	if (row!.setting !== "off") return;
+	const name = decodeURIComponent(new URL(url).pathname.slice(1));
+	throw new StartupError(
+		`The database of the group ${group} has synchronous_commit = off: a crash of PostgreSQL would lose what it has confirmed. Set it to on, as with \`ALTER DATABASE "${name}" RESET synchronous_commit\`; it may also stand in postgresql.conf, with the role, or in the URL.`
+	);
+}
+
 /** Lets Sequelize's models take part in a transaction that is already open on a connection. */
 function joinTransaction(sequelize: Sequelize, client: pg.PoolClient): Transaction {
 	// Its types hide both: what a query looks at is the connection alone.
@@ -258,6 +279,8 @@ function toRecorded(
 }
 
 const RETRYABLE_STATES = /^(?:08|53|57P0|40001|40P01|55P03|57014|25P03)/;
+/** What Node says of a network, a host or its name that cannot be reached. */
+const NETWORK_DOWN = /^E(?:CONN|PIPE|TIMEDOUT|HOST|NETUNREACH|AI_AGAIN|NOTFOUND)/;
 /** What `pg` says without a code when a connection is lost or does not come about. */
 const CONNECTION_LOST =
 	/^(?:Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout (?:expired|exceeded)|Cannot use a pool after)/;
@@ -274,10 +297,7 @@ export function isRetryable(error: unknown): boolean {
 	if (/^Sequelize(?:Connection|HostNot|AccessDenied|Timeout)/.test(name)) return true;
 	if (CONNECTION_LOST.test(message)) return true;
 	const state = parent?.code ?? code;
-	return (
-		typeof state === "string" &&
-		(RETRYABLE_STATES.test(state) || /^E(?:CONN|PIPE|TIMEDOUT|HOST)/.test(state))
-	);
+	return typeof state === "string" && (RETRYABLE_STATES.test(state) || NETWORK_DOWN.test(state));
 }
 
 /** The unique constraint that a write ran into, where that was the trouble. */

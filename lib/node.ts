@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { createBroker } from "./broker.ts";
 import { databaseUrl, GROUPS, type Config, type Unit } from "./config.ts";
+import { requireDurableCommits } from "./database.ts";
 import { requireCurrentSchema } from "./migrations.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 
@@ -45,7 +46,7 @@ export interface NodeOptions {
 
 /**
  * Starts a node. Throws an OlderSchemaError or NewerSchemaError where a database does not fit this
- * code, before anything has been started.
+ * code, and a StartupError where one may forget what it has confirmed, before anything has been started.
  */
 export async function startNode(
 	config: Config,
@@ -63,6 +64,8 @@ export async function startNode(
 		await runtime.close();
 	};
 	try {
+		for (const group of GROUPS)
+			if (units.includes(group)) await requireDurableCommits(runtime.database(group));
 		broker = createBroker(runtime, config.NODE_NAME ?? defaultName(units), [...services, ...extra]);
 		await broker.start();
 		await announce(broker);

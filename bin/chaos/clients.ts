@@ -118,7 +118,8 @@ export class Client {
 	}
 }
 
-async function post(url: string, command: Command): Promise<Outcome> {
+/** Sends a command once; in doubt the outcome is unknown. */
+export async function post(url: string, command: Command): Promise<Outcome> {
 	try {
 		const response = await fetch(`${url}/post`, {
 			method: "POST",

@@ -6,6 +6,10 @@ import { contract, type EventsOf } from "../../lib/contract.ts";
 import type { Tx, Versioned } from "../../lib/database.ts";
 import { declareEvents } from "../../lib/events/catalog.ts";
 
+/** `throws`: the handler fails each time. `kills`: it takes its process with it. */
+export const TRAPS = ["throws", "kills"] as const;
+export type Trap = (typeof TRAPS)[number];
+
 export const provingGround = contract({
 	name: "chaos",
 	actions: {},
@@ -13,7 +17,7 @@ export const provingGround = contract({
 	events: {
 		"account.posted.v1": {
 			summary: "A command took effect on an account",
-			data: Type.Object({ key: Id })
+			data: Type.Object({ key: Id, trap: Type.Optional(Type.Enum(TRAPS)) })
 		},
 		"entry.applied.v1": {
 			summary: "The reader has applied what was posted",

@@ -22,7 +22,8 @@ const LOOKS = 4;
 export async function untilQuiet(
 	databases: Databases,
 	natsUrl: string,
-	withinMs: number
+	withinMs: number,
+	{ lookMs = LOOK_MS, looks = LOOKS } = {}
 ): Promise<Quiescence> {
 	const began = performance.now();
 	const elapsed = () => Math.round(performance.now() - began);
@@ -35,9 +36,9 @@ export async function untilQuiet(
 			todo.push(...(await waiting(nats)));
 			pending = todo;
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
-			else if (++quiet === LOOKS) return { ms: quietSince, pending };
+			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;
-			await sleep(LOOK_MS);
+			await sleep(lookMs);
 		}
 		return { ms: null, pending: pending.length > 0 ? pending : ["effects still come about"] };
 	} finally {

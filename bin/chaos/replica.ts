@@ -3,8 +3,8 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child } from "../processes.ts";
-import type { ReplicaMessage } from "./node.ts";
 import type { Proxy } from "./proxy.ts";
+import type { ReplicaMessage } from "./replica-process.ts";
 import type { Role } from "./services.ts";
 
 export interface ReplicaOptions {

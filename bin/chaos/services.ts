@@ -6,7 +6,7 @@ import type { Envelope } from "../../lib/events/envelope.ts";
 import { implement } from "../../lib/service.ts";
 import { backboneService } from "../../mixins/backbone.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { OBSERVER, READER, record, WRITER, type Consumer } from "./contract.ts";
+import { OBSERVER, READER, record, WRITER, type Consumer, type Trap } from "./contract.ts";
 
 export type Role = "writer" | "reader";
 export const ROLES = ["writer", "reader"] as const satisfies readonly Role[];
@@ -16,14 +16,26 @@ export interface Command {
 	readonly key: string;
 	readonly account: string;
 	readonly refuse: boolean;
+	/** What else the command asks for; only the replicas of the crash matrix do it. */
+	readonly asks?: "job" | "timer";
+	/** What its event does to a reader of the crash matrix, until that is mended. */
+	readonly trap?: Trap;
 }
 
 /** The writer's answer to a command that does not take effect, now or ever. */
 export class Refused extends Error {}
 
-/** Posts to an account, once for each key; answers the version that this brought about, also to a repetition. */
-export const post = (db: Database, { key, account, refuse }: Command): Promise<number> =>
+/**
+ * Posts to an account, once for each key; answers the version that this brought about, also to a
+ * repetition. `also` goes on in the transaction.
+ */
+export const post = (
+	db: Database,
+	command: Command,
+	also?: (command: Command, tx: Tx) => Promise<void>
+): Promise<number> =>
 	db.transaction(async tx => {
+		const { key, account, refuse, trap } = command;
 		// Locks the account: what comes at the same time waits here, and then finds the key.
 		const current = await tx.one<{ version: number }>(
 			"SELECT version FROM chaos_account WHERE id = $1 FOR UPDATE",
@@ -38,7 +50,8 @@ export const post = (db: Database, { key, account, refuse }: Command): Promise<n
 		const version = current.version + 1;
 		await tx.query("UPDATE chaos_account SET version = $2 WHERE id = $1", [account, version]);
 		await tx.query("INSERT INTO chaos_command VALUES ($1, $2, $3)", [key, account, version]);
-		record(tx, "account.posted.v1", { id: account, version }, { key });
+		record(tx, "account.posted.v1", { id: account, version }, { key, ...(trap && { trap }) });
+		await also?.(command, tx);
 		if (refuse) throw new Refused();
 		return version;
 	});
@@ -67,7 +80,7 @@ async function apply(
 }
 
 /** The service of a consumer; `then` goes on in the transaction of the effect. */
-const consumerService = (
+export const consumerService = (
 	consumer: Consumer,
 	then: (event: Envelope, tx: Tx, position: number) => void = () => {}
 ): ServiceSchema =>
@@ -81,14 +94,18 @@ const consumerService = (
 		}
 	});
 
+/** The reader's second half: tells the writer that it has applied what was posted. */
+export function passOn({ aggregateid: id, data }: Envelope, tx: Tx, version: number): void {
+	const { key } = data as { key: string };
+	record(tx, "entry.applied.v1", { id, version }, { key });
+}
+
 /** What a replica of this role runs. */
 export const servicesOf = (role: Role): ServiceSchema[] =>
 	role === "writer"
 		? [backboneService("orders", ordersEvents), consumerService(WRITER)]
 		: [
 				backboneService("catalog", catalogEvents),
-				consumerService(READER, ({ aggregateid, data }, tx, version) =>
-					record(tx, "entry.applied.v1", { id: aggregateid, version }, data as { key: string })
-				),
+				consumerService(READER, passOn),
 				consumerService(OBSERVER)
 			];

@@ -12,6 +12,7 @@ const SAMPLE = 20;
 interface PublishedRow {
 	readonly event_id: string;
 	readonly seq: string;
+	readonly epoch: string;
 }
 
 /**
@@ -24,9 +25,11 @@ export async function healOutbox(client: pg.Client, { kept }: EventStream): Prom
 		await setEpoch(client, "local");
 		return 0;
 	}
-	const state = await kept.state();
 	const { rows } = await client.query<{ epoch: string }>("SELECT epoch FROM outbox_stream");
 	const before = rows[0]?.epoch;
+	// Before the stream is asked: what is published meanwhile is no loss.
+	const newest = await newestPublished(client);
+	const state = await kept.state();
 	if (before !== state.epoch) {
 		const lost = await takeBack(client, "stream_epoch <> 'local' AND stream_epoch <> $2", [
 			state.epoch
@@ -34,7 +37,7 @@ export async function healOutbox(client: pg.Client, { kept }: EventStream): Prom
 		await setEpoch(client, state.epoch);
 		return lost;
 	}
-	const last = await lastIntact(client, kept, state);
+	const last = await lastIntact(client, kept, state, newest);
 	return last === undefined
 		? 0
 		: takeBack(client, "stream_epoch = $2 AND stream_seq > $3", [state.epoch, last]);
@@ -49,6 +52,14 @@ const setEpoch = (client: pg.Client, epoch: string) =>
 		[epoch]
 	);
 
+async function newestPublished(client: pg.Client): Promise<PublishedRow[]> {
+	const { rows } = await client.query<PublishedRow>(
+		`SELECT event_id, stream_seq AS seq, stream_epoch AS epoch FROM outbox
+		 WHERE published_at IS NOT NULL ORDER BY id DESC LIMIT 1000`
+	);
+	return rows;
+}
+
 /**
  * Up to which place the stream has what was put there; undefined where nothing is missing. A stream
  * of the same life may lack its newest part: an older copy of it was restored.
@@ -56,16 +67,12 @@ const setEpoch = (client: pg.Client, epoch: string) =>
 async function lastIntact(
 	client: pg.Client,
 	kept: KeptStream,
-	state: StreamState
+	state: StreamState,
+	newest: readonly PublishedRow[]
 ): Promise<number | undefined> {
-	const { rows } = await client.query<PublishedRow>(
-		`SELECT event_id, stream_seq AS seq FROM (
-		   SELECT event_id, stream_seq, stream_epoch FROM outbox
-		   WHERE published_at IS NOT NULL ORDER BY id DESC LIMIT 1000) newest
-		 WHERE stream_epoch = $1 ORDER BY stream_seq`,
-		[state.epoch]
-	);
-	const published = rows.filter(({ seq }) => Number(seq) >= state.firstSequence);
+	const published = newest
+		.filter(({ seq, epoch }) => epoch === state.epoch && Number(seq) >= state.firstSequence)
+		.sort((a, b) => Number(a.seq) - Number(b.seq));
 	const isThere = async ({ event_id, seq }: PublishedRow) =>
 		Number(seq) <= state.lastSequence && (await kept.messageIdAt(Number(seq))) === event_id;
 	// The newest ones, and some that are a while older: new ones may hide what is missing before them.
@@ -74,7 +81,7 @@ async function lastIntact(
 	if (intact.every(Boolean)) return undefined;
 	// What was restored is whole up to some place, and then another one.
 	const { rows: all } = await client.query<PublishedRow>(
-		`SELECT event_id, stream_seq AS seq FROM outbox
+		`SELECT event_id, stream_seq AS seq, stream_epoch AS epoch FROM outbox
 		 WHERE stream_epoch = $1 AND stream_seq >= $2 ORDER BY stream_seq`,
 		[state.epoch, state.firstSequence]
 	);

@@ -33,7 +33,8 @@ async function replayUnderstood({ database, logger }: Housekeeping, inbox: Inbox
 	let resolved = 0;
 	for (const { id } of await openLettersOfAggregates(database, understood))
 		if ((await inbox.replay(id, "upgrade")).outcome === "resolved") resolved++;
-	logger.info(`${inbox.consumer}: ${resolved} events that were parked for newer code are handled.`);
+	if (resolved > 0)
+		logger.info(`${inbox.consumer}: ${resolved} parked events that nothing holds up are handled.`);
 }
 
 async function purge({ database, config }: Housekeeping): Promise<void> {
@@ -75,10 +76,10 @@ async function purge({ database, config }: Housekeeping): Promise<void> {
 /** What a rebuild cannot be made of any more is counted. Only the oldest rows are looked at: they go first. */
 const purgeOutbox = (database: Database, days: number) =>
 	database.query(
-		`WITH oldest AS (SELECT id, published_at FROM outbox ORDER BY id LIMIT ${BATCH}),
+		`WITH oldest AS (SELECT id FROM outbox ORDER BY id LIMIT ${BATCH}),
 		 gone AS (
 		   DELETE FROM outbox o USING oldest WHERE o.id = oldest.id
-		     AND oldest.published_at < clock_timestamp() - $1 * interval '1 day'
+		     AND o.published_at < clock_timestamp() - $1 * interval '1 day'
 		   RETURNING o.aggregate_type, o.created_at),
 		 counted AS (
 		   INSERT INTO outbox_purge AS p (aggregate_type, events, newest)

@@ -121,8 +121,11 @@ export class Inbox {
 		this.#logger = logger;
 		this.#limit = createLimit(concurrency);
 		for (const [type, handler] of handlers) {
-			for (const [old, { data }] of olderTypes(type))
-				if (!handlers.has(old)) this.#routes.set(old, { handler, type, data });
+			for (const [old, { data }] of olderTypes(type)) {
+				// From here on down it is for that one's handler.
+				if (handlers.has(old)) break;
+				this.#routes.set(old, { handler, type, data });
+			}
 			this.#routes.set(type, { handler, type, data: same });
 		}
 	}
@@ -423,18 +426,41 @@ export class Inbox {
 		}
 	};
 
-	/** Begins each of these aggregates with the first event that there still is. */
-	readonly join = async (beginnings: readonly Beginning[]): Promise<void> => {
-		if (!this.ordered) return;
-		await this.#database.query(
-			`INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
-			 SELECT $1, b."aggregateType", b."aggregateId", b.version - 1
-			 FROM jsonb_to_recordset($2::jsonb) AS b("aggregateType" text, "aggregateId" uuid, version int)
-			 ON CONFLICT (consumer, aggregate_type, aggregate_id)
-			   DO UPDATE SET version = greatest(c.version, excluded.version)`,
-			[this.consumer, JSON.stringify(beginnings)]
+	/** Which of its topics the consumer has not begun with yet. */
+	async newTopics(): Promise<string[]> {
+		const rows = await this.#database.query<{ aggregate_type: string }>(
+			"SELECT aggregate_type FROM inbox_topic WHERE consumer = $1",
+			[this.consumer]
 		);
-	};
+		const begun = new Set(rows.map(row => row.aggregate_type));
+		return this.aggregateTypes.filter(type => !begun.has(type));
+	}
+
+	/**
+	 * Begins with a topic, and with each of these aggregates at the first event that there still is.
+	 * Not a second time: where a stream has lost its consumers and is being filled again, what comes
+	 * first need not be all that will come.
+	 */
+	readonly join = (topic: string, beginnings: readonly Beginning[]): Promise<void> =>
+		this.#database.transaction(
+			async tx => {
+				const isNew = await tx.one(
+					"INSERT INTO inbox_topic (consumer, aggregate_type) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING since",
+					[this.consumer, topic]
+				);
+				if (!isNew || !this.ordered) return;
+				await tx.query(
+					`INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
+					 SELECT $1, $2, b."aggregateId", b.version - 1
+					 FROM jsonb_to_recordset($3::jsonb) AS b("aggregateId" uuid, version int)
+					 ON CONFLICT (consumer, aggregate_type, aggregate_id)
+					   DO UPDATE SET version = greatest(c.version, excluded.version)`,
+					[this.consumer, topic, JSON.stringify(beginnings)]
+				);
+			},
+			undefined,
+			{ patient: true }
+		);
 
 	/**
 	 * Hands a dead letter to its handler once more, on the same way as a delivery. One whose
@@ -447,8 +473,8 @@ export class Inbox {
 				if (!letter) return { outcome: "settled-before" };
 				const { envelope: event, reason } = letter;
 				const route = this.#routeOf(event.type);
-				if (reason === REASONS.malformed || !route)
-					return { outcome: "failed", error: route ? REASONS.malformed : REASONS.unknown };
+				if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
+				if (!route) return { outcome: "failed", error: REASONS.unknown };
 				const problems = problemsOf(event.type, event.data);
 				if (problems.length > 0) throw new InvalidEventError(event.type, problems);
 				if (this.#reset) await shareWithRebuild(tx, this.consumer);
@@ -530,14 +556,28 @@ export class Inbox {
 		);
 	}
 
-	/** Numbers of the dead letters that were parked because this node's code did not know them, and does now. */
+	/**
+	 * Numbers of dead letters that wait for nobody any more: parked because this node's code did not
+	 * know them, and now does; or behind an earlier event that has been settled, since it was still on
+	 * its way then. What else of the aggregate is open goes on after them.
+	 */
 	async understood(): Promise<string[]> {
-		const rows = await this.#database.query<{ id: string; type: string }>(
-			`SELECT id, type FROM dead_letter WHERE consumer = $1 AND state = 'parked' AND reason = $2
-			 ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT 1000`,
-			[this.consumer, REASONS.unknown]
+		const types = await this.#database.query<{ type: string }>(
+			"SELECT DISTINCT type FROM dead_letter WHERE consumer = $1 AND state = 'parked'",
+			[this.consumer]
 		);
-		return rows.filter(({ type }) => this.#routeOf(type) !== undefined).map(({ id }) => id);
+		const known = types.map(({ type }) => type).filter(type => this.#routeOf(type) !== undefined);
+		if (known.length === 0) return [];
+		const rows = await this.#database.query<{ id: string }>(
+			`SELECT id FROM dead_letter l WHERE consumer = $1 AND state = 'parked' AND type = ANY ($2::text[])
+			   AND replays < ${MAX_ATTEMPTS} AND NOT ($3 AND EXISTS (SELECT FROM dead_letter e
+			     WHERE e.consumer = l.consumer AND e.aggregate_type = l.aggregate_type
+			       AND e.aggregate_id = l.aggregate_id AND e.aggregate_version < l.aggregate_version
+			       AND e.state IN ('dead', 'parked') AND e.reason <> $4))
+			 ORDER BY aggregate_type, aggregate_id, aggregate_version LIMIT 1000`,
+			[this.consumer, known, this.ordered, REASONS.malformed]
+		);
+		return rows.map(({ id }) => id);
 	}
 
 	/**
@@ -590,7 +630,10 @@ const contextOf = (event: Envelope) => ({
 
 function causeOf(error: unknown): string | null {
 	if (error === undefined) return null;
-	const { message, stack } = error instanceof Error ? error : new Error(String(error));
+	const { message, stack } =
+		error instanceof Error
+			? error
+			: new Error(typeof error === "string" ? error : JSON.stringify(error));
 	return JSON.stringify({ message, stack });
 }
 

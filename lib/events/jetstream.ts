@@ -78,6 +78,8 @@ export class JetStream implements EventStream {
 	readonly #backListeners: (() => void)[] = [];
 	/** Unknown while the connection is down: the server may come back with another stream. */
 	#epoch: string | undefined;
+	/** Counts how often the connection was lost or came back. */
+	#turns = 0;
 
 	/** Throws a NatsUnreachableError where there is no NATS, or one without JetStream. */
 	static async connect(config: Config): Promise<JetStream> {
@@ -96,9 +98,13 @@ export class JetStream implements EventStream {
 			return stream;
 		} catch (error) {
 			await connection.close();
-			if (!isMissing(error)) throw error;
+			if (isUnanswered(error))
+				throw new NatsUnreachableError(
+					"NATS answers, but without JetStream. Start it with `-js` and a store of its own."
+				);
+			if (!isNotReady(error)) throw error;
 			throw new NatsUnreachableError(
-				"NATS answers, but without JetStream. Start it with `-js` and a store of its own."
+				`NATS answers, but its JetStream is not ready (${(error as Error).message}). A cluster needs most of its servers, and one for each of the EVENT_STREAM_REPLICAS.`
 			);
 		}
 	}
@@ -114,13 +120,18 @@ export class JetStream implements EventStream {
 		this.#settings = settings;
 		this.#isUp = watchConnection(connection, {
 			onDown: () => {
+				this.#turns++;
 				this.#epoch = undefined;
 			},
-			onUp: () => this.#tellBack()
+			onUp: () => {
+				this.#turns++;
+				this.#tellBack();
+			}
 		});
 	}
 
 	async publish(event: Envelope): Promise<Receipt> {
+		const turns = this.#turns;
 		// Before: a server that comes back with another stream must not lend its name to what the one before has taken.
 		const epoch = this.#epoch ?? (await this.#ensureStream());
 		try {
@@ -129,11 +140,13 @@ export class JetStream implements EventStream {
 				JSON.stringify(event),
 				{ msgID: event.id, timeout: TIMEOUT_MS }
 			);
-			if (this.#epoch !== epoch) throw new Error("The connection was lost meanwhile.");
+			// Nor must this event take the place of one that the stream has lost, before that was noticed.
+			if (this.#turns !== turns || this.#epoch !== epoch)
+				throw new Error("The connection was lost meanwhile.");
 			return { sequence: seq, epoch, duplicate };
 		} catch (error) {
 			// The stream may be gone with its server's disk; the caller publishes again.
-			if (isMissing(error)) await this.#ensureStream();
+			if (isUnanswered(error)) await this.#ensureStream();
 			if ((error as { code?: unknown }).code === ErrorCode.MaxPayloadExceeded)
 				throw new UnpublishableError(
 					`NATS takes at most ${this.#connection.info?.max_payload} bytes a message.`
@@ -224,10 +237,14 @@ export class JetStream implements EventStream {
 	}
 
 	async #state(): Promise<StreamState> {
-		await this.#ensureStream();
-		const { created, state, config } = await this.#manager.streams.info(STREAM, {
-			subjects_filter: SUBJECTS
+		const look = () => this.#manager.streams.info(STREAM, { subjects_filter: SUBJECTS });
+		const { created, state, config } = await look().catch(async error => {
+			if (!isMissing(error)) throw error;
+			await this.#ensureStream();
+			return look();
 		});
+		// Somebody may have made it anew, with the connection standing.
+		if (this.isUp()) this.#epoch = created;
 		const topics: Record<string, number> = {};
 		for (const [subject, count] of Object.entries(state.subjects ?? {})) {
 			const topic = topicOf(subject.slice("events.".length));
@@ -311,7 +328,7 @@ export class JetStream implements EventStream {
 			if (found.delivered.stream_seq <= state.last_seq) return;
 			// An older copy of the stream was restored, but not of the consumer. The inbox knows what was handled.
 			await this.#manager.consumers.delete(STREAM, name);
-		} else await subscriber.join?.(await this.#beginnings(aggregateType));
+		} else await subscriber.join?.(aggregateType, await this.#beginnings(aggregateType));
 		await this.#manager.consumers.add(STREAM, {
 			...changeable,
 			durable_name: name,
@@ -350,7 +367,7 @@ export class JetStream implements EventStream {
 		await this.#manager.consumers.delete(STREAM, name).catch(() => {});
 		return [...first]
 			.filter(([, version]) => version > 1)
-			.map(([aggregateId, version]) => ({ aggregateType, aggregateId, version }));
+			.map(([aggregateId, version]) => ({ aggregateId, version }));
 	}
 
 	/** Pulls until told to stop, and starts over whatever happens to the server or the consumer. */
@@ -448,20 +465,26 @@ const isEnvelope = ({
 	Number.isInteger(aggregateversion) &&
 	aggregateversion > 0;
 
+interface NatsFailure {
+	readonly code?: string;
+	/** What JetStream itself says. */
+	readonly api_error?: { readonly code: number; readonly description: string };
+}
+
+/** JetStream does not know such a stream, consumer or message. */
 const isMissing = (error: unknown): boolean => {
-	const {
-		code,
-		message = "",
-		api_error: api
-	} = error as {
-		code?: string;
-		message?: string;
-		api_error?: { code: number };
-	};
-	return (
-		api?.code === 404 ||
-		code === "404" ||
-		code === "503" ||
-		/not found|no responders/i.test(message)
-	);
+	const { code, api_error: api } = error as NatsFailure;
+	return api?.code === 404 || code === ErrorCode.JetStream404NoMessages;
+};
+
+/** Nobody listens: there is no JetStream, or no stream that would take the subject. */
+const isUnanswered = (error: unknown): boolean => {
+	const { code, api_error: api } = error as NatsFailure;
+	return code === ErrorCode.NoResponders && (!api || /not enabled/i.test(api.description));
+};
+
+/** A cluster that has no leader yet, or too few servers. */
+const isNotReady = (error: unknown): boolean => {
+	const { code, api_error: api } = error as NatsFailure;
+	return code === ErrorCode.Timeout || code === ErrorCode.NoResponders || (api?.code ?? 0) >= 500;
 };

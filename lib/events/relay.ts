@@ -59,6 +59,9 @@ export class Relay {
 	#leader = false;
 	/** Undefined where the stream may have lost something since. */
 	#healedAt: number | undefined;
+	#healing = false;
+	/** Publishes whose outcome is not known yet. */
+	readonly #publishing = new Set<Promise<unknown>>();
 	#leftover = 0n;
 	#loop: Promise<void> = Promise.resolve();
 
@@ -148,11 +151,11 @@ export class Relay {
 		if (!up || this.#stopping) return;
 		client.on("notification", () => this.nudge());
 		await client.query("LISTEN outbox");
+		this.#leftover = await this.#newest(client);
 		this.#leader = true;
 		// Commits of this process nudge us directly; other processes still notify.
 		this.#options.database.notify = false;
 		this.#healedAt = undefined;
-		this.#leftover = await this.#newest(client);
 		let lastQuery = 0;
 		while (up && !this.#stopping) {
 			this.#nudged = false;
@@ -167,7 +170,8 @@ export class Relay {
 			if (this.#waiting.length < this.#options.concurrency) {
 				const rows = await this.#select(client);
 				lastQuery = Date.now();
-				crashPoint("relay.after-select");
+				// An empty look, as there are four a second, leaves nothing behind.
+				if (rows.length > 0) crashPoint("relay.after-select");
 				this.#enqueue(rows);
 				// A full batch may have been one aggregate's, and hidden the others.
 				if (this.#nudged || (rows.length === BATCH && this.#hasRoom())) continue;
@@ -190,11 +194,11 @@ export class Relay {
 	/** False where the stream cannot say what it has: then nothing is published, which would only cover up a loss. */
 	async #heal(client: pg.Client): Promise<boolean> {
 		const { database, stream, logger, metrics } = this.#options;
+		this.#healing = true;
 		try {
 			// It may come back once more while we look.
 			this.#healedAt = Date.now();
-			// What is in flight belongs to the life of the stream before.
-			await Promise.race([this.#marks.flushed(), sleep(PATIENCE_MS, undefined, { ref: false })]);
+			if (stream.kept) await this.#quiet();
 			const lost = await healOutbox(client, stream);
 			if (lost > 0) {
 				metrics.healed.inc({ group: database.group }, lost);
@@ -210,7 +214,21 @@ export class Relay {
 					`relay of ${database.group}: it is not known yet what the stream has: ${String(error)}`
 				);
 			return false;
+		} finally {
+			this.#healing = false;
+			this.#begin();
 		}
+	}
+
+	/** Whether nothing is known of a loss, so that no new event can take the place of a lost one. */
+	get #mayPublish(): boolean {
+		return this.#healedAt !== undefined && !this.#healing && !this.#stopping;
+	}
+
+	/** Resolves when it is known, and written down, what became of all that was being published. */
+	async #quiet(): Promise<void> {
+		await Promise.allSettled(this.#publishing);
+		await this.#marks.flushed();
 	}
 
 	async #select(client: pg.Client): Promise<RelayRow[]> {
@@ -248,7 +266,7 @@ export class Relay {
 	}
 
 	#begin(): void {
-		while (this.#hasRoom() && !this.#stopping) {
+		while (this.#hasRoom() && this.#mayPublish) {
 			const next = this.#waiting.shift();
 			if (!next) return;
 			const [key, rows] = next;
@@ -282,17 +300,19 @@ export class Relay {
 		const marked: Promise<void>[] = [];
 		try {
 			for (const row of rows) {
-				if (this.#stopping) break;
+				// The rest is selected anew.
+				if (!this.#mayPublish) break;
 				const event = toEnvelope(row, database.group);
 				const receipt = await this.#publish(row, event);
 				crashPoint("relay.after-puback");
 				// The next one need not wait until the outbox knows; the aggregate as a whole does.
-				marked.push(
-					this.#marks.add(row.id, receipt).then(() => {
-						crashPoint("relay.after-mark");
-						onPublished(event);
-					})
-				);
+				const mark = this.#marks.add(row.id, receipt).then(() => {
+					crashPoint("relay.after-mark");
+					onPublished(event);
+				});
+				// It may fail while the next one is being published, and be met only then.
+				mark.catch(() => {});
+				marked.push(mark);
 			}
 			await Promise.all(marked);
 		} catch (error) {
@@ -316,7 +336,9 @@ export class Relay {
 			if (problems.length > 0) throw new InvalidEventError(row.type, problems);
 			crashPoint("relay.before-publish");
 			const began = performance.now();
-			const receipt = await stream.publish(event, BigInt(row.id) <= this.#leftover);
+			const publishing = stream.publish(event, BigInt(row.id) <= this.#leftover);
+			this.#publishing.add(publishing);
+			const receipt = await publishing.finally(() => this.#publishing.delete(publishing));
 			metrics.publish.observe({ group }, (performance.now() - began) / 1_000);
 			metrics.published.inc({ group });
 			metrics.recordedToPublished.observe({ group }, (Date.now() - Date.parse(event.time)) / 1_000);

@@ -4,34 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "nats";
 import { envelope } from "../../tests/support/publisher.ts";
 import { BreakableServer } from "../../bin/breakable-server.ts";
+import { StreamUnderTest, streamsUnderTest } from "../../tests/support/streams.ts";
 import { until } from "../../tests/support/until.ts";
 import { readConfig } from "../config.ts";
 import { NatsUnreachableError } from "../nats.ts";
 import type { Envelope } from "./envelope.ts";
 import { JetStream, STREAM } from "./jetstream.ts";
-import { LocalStream } from "./local-stream.ts";
-import { DONE, type Consume, type EventStream, type Verdict } from "./stream.ts";
-
-let nats: BreakableServer;
-const open: EventStream[] = [];
-const openJetStream = async (env: Record<string, string> = {}): Promise<JetStream> => {
-	const stream = await JetStream.connect(readConfig({ NATS_URL: nats.url, ...env }));
-	open.push(stream);
-	return stream;
-};
-const openLocalStream = (): LocalStream => {
-	const stream = new LocalStream();
-	open.push(stream);
-	return stream;
-};
-
-beforeAll(async () => {
-	nats = await BreakableServer.nats();
-});
-afterEach(async () => {
-	for (const stream of open.splice(0)) await stream.close();
-});
-afterAll(() => nats.stop());
+import { DONE, type Consume, type EventStream, type Receipt, type Verdict } from "./stream.ts";
 
 const subscribe = (
 	stream: EventStream,
@@ -42,6 +21,9 @@ const subscribe = (
 const newName = () => `c-${randomUUID()}`;
 const newEvent = (aggregateId: string = randomUUID(), version = 1): Envelope =>
 	envelope("inventory.committed.v1", aggregateId, version, { orderId: aggregateId });
+
+const publishUntilTaken = (stream: EventStream, event: Envelope): Promise<Receipt> =>
+	until(() => stream.publish(event).catch(() => undefined), "the stream takes the event", 30_000);
 
 /** Keeps what it is given, and answers with what `verdict` says. */
 class Recorder {
@@ -74,17 +56,18 @@ class Recorder {
 	}
 }
 
-describe.each<[string, () => Promise<EventStream>]>([
-	["local", () => Promise.resolve(openLocalStream())],
-	["jetstream", () => openJetStream()]
-])("the %s stream", (kind, openStream) => {
+describe.each(streamsUnderTest())("the %s", (_name, under) => {
+	beforeAll(() => under.start());
+	afterEach(() => under.close());
+	afterAll(() => under.stop());
 	let stream: EventStream;
 	beforeEach(async () => {
-		stream = await openStream();
+		stream = await under.open();
 	});
 
 	it("says what it is, and that it is up", () => {
-		expect(stream.kind).toBe(kind);
+		expect(stream.kind).toBe(under.keeps ? "jetstream" : "local");
+		expect(stream.kept !== undefined).toBe(under.keeps);
 		expect(stream.isUp()).toBe(true);
 	});
 
@@ -195,7 +178,7 @@ describe.each<[string, () => Promise<EventStream>]>([
 		await stream.unsubscribe(newName());
 		await subscribe(stream, newName(), ["inventory"], other.consume);
 		await stream.publish(event).catch(() => {});
-		await other.has(kind === "jetstream" ? 1 : 0);
+		await other.has(under.keeps ? 1 : 0);
 		expect(consumer.seen).toEqual([]);
 	});
 
@@ -217,13 +200,14 @@ describe.each<[string, () => Promise<EventStream>]>([
 		await publishing;
 		expect(consumer.seen).toHaveLength(1);
 	});
-});
 
-describe("the jetstream stream", () => {
+	// What follows a stream within one process does not have: nothing outlives it.
+	if (!under.keeps) return;
+
 	it("goes on where a consumer stopped, in another process too", async () => {
 		const [before, meanwhile] = [newEvent(), newEvent()];
 		const name = newName();
-		const first = await openJetStream();
+		const first = await under.open();
 		const recorder = new Recorder([before, meanwhile]);
 		await subscribe(first, name, ["inventory"], recorder.consume);
 		await first.publish(before);
@@ -231,7 +215,7 @@ describe("the jetstream stream", () => {
 		await first.unsubscribe(name);
 		await first.publish(meanwhile);
 		const again = new Recorder([before, meanwhile]);
-		const second = await openJetStream();
+		const second = await under.open();
 		await subscribe(second, name, ["inventory"], again.consume);
 		await again.has(1);
 		expect(again.seen.map(({ id }) => id)).toEqual([meanwhile.id]);
@@ -242,7 +226,7 @@ describe("the jetstream stream", () => {
 		const events = Array.from({ length: 60 }, () => newEvent());
 		const name = newName();
 		const [one, two] = [new Recorder(events), new Recorder(events)];
-		const [first, second] = [await openJetStream(), await openJetStream()];
+		const [first, second] = [await under.open(), await under.open()];
 		await subscribe(first, name, ["inventory"], one.consume);
 		await subscribe(second, name, ["inventory"], two.consume);
 		await Promise.all(events.map(event => first.publish(event)));
@@ -253,7 +237,6 @@ describe("the jetstream stream", () => {
 
 	it("keeps what was published before a consumer existed", async () => {
 		const event = newEvent();
-		const stream = await openJetStream();
 		await stream.publish(event);
 		const consumer = new Recorder([event]);
 		await subscribe(stream, newName(), ["inventory"], consumer.consume);
@@ -263,15 +246,13 @@ describe("the jetstream stream", () => {
 
 	it("knows an event that it has already", async () => {
 		const event = newEvent();
-		const stream = await openJetStream();
 		const first = await stream.publish(event);
 		expect(await stream.publish(event)).toEqual({ ...first, duplicate: true });
 	});
 
 	it("passes over what is no event of ours", async () => {
 		const event = newEvent();
-		const stream = await openJetStream();
-		const stranger = await connect({ servers: nats.url });
+		const stranger = await connect({ servers: under.url.split(",") });
 		for (const data of ["not json", "null", '{"id":1}', Buffer.from([0xff, 0xfe])])
 			await stranger.jetstream().publish("events.inventory.committed.v1", data);
 		await stranger.close();
@@ -284,14 +265,14 @@ describe("the jetstream stream", () => {
 
 	it("leaves an event to a consumer that takes longer than the server waits", async () => {
 		const event = newEvent();
-		const stream = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
+		stream = await under.open({ EVENT_ACK_WAIT_MS: "600" });
 		const consumer = new Recorder([event], () => sleep(2_000, DONE));
 		const name = newName();
 		await subscribe(stream, name, ["inventory"], consumer.consume);
 		await stream.publish(event);
 		await consumer.has(1);
 		// All that time another process of the consumer would be there to take it.
-		const second = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
+		const second = await under.open({ EVENT_ACK_WAIT_MS: "600" });
 		const other = new Recorder([event]);
 		await subscribe(second, name, ["inventory"], other.consume);
 		await stream.unsubscribe(name);
@@ -302,14 +283,14 @@ describe("the jetstream stream", () => {
 	it("hands what a process had in its hands when it died to another", async () => {
 		const [before, event] = [newEvent(), newEvent()];
 		const name = newName();
-		const stream = await openJetStream({ EVENT_ACK_WAIT_MS: "600" });
+		stream = await under.open({ EVENT_ACK_WAIT_MS: "600" });
 		const first = new Recorder([before]);
 		await stream.publish(before);
 		await subscribe(stream, name, ["inventory"], first.consume);
 		await first.has(1);
 		await stream.unsubscribe(name);
 		await stream.publish(event);
-		const dying = await connect({ servers: nats.url });
+		const dying = await connect({ servers: under.url.split(",") });
 		const taken = await dying.jetstream().consumers.get(STREAM, `${name}__inventory`);
 		expect((await taken.next())!.json()).toMatchObject({ id: event.id });
 		await dying.close();
@@ -320,27 +301,57 @@ describe("the jetstream stream", () => {
 	});
 
 	it("can be left at once, before the first pull", async () => {
-		const stream = await openJetStream();
-		for (let turn = 0; turn < 20; turn++) {
+		for (let turn = 0; turn < (under.replicas > 1 ? 4 : 20); turn++) {
 			const name = newName();
 			await subscribe(stream, name, ["inventory"], async () => DONE);
 			await stream.unsubscribe(name);
 		}
 		expect(stream.isUp()).toBe(true);
 	});
+
+	if (under.replicas < 3) return;
+
+	it("loses nothing that it has acknowledged when a server is killed, and goes on", async () => {
+		const events = Array.from({ length: 300 }, () => newEvent());
+		const consumer = new Recorder(events);
+		await subscribe(stream, newName(), ["inventory"], consumer.consume);
+		const acknowledged = new Map<string, number>();
+		const publishing = Promise.all(
+			[0, 1, 2].map(async lane => {
+				for (const event of events.filter((_, index) => index % 3 === lane)) {
+					const { sequence } = await publishUntilTaken(stream, event);
+					acknowledged.set(event.id, sequence);
+				}
+			})
+		);
+		await until(() => acknowledged.size > 50, "some are acknowledged");
+		// The worst one: it takes the events, and we are connected to one of the three.
+		const leader = await under.leader();
+		await leader.kill();
+		await publishing;
+		await until(
+			() => new Set(consumer.seen.map(({ id }) => id)).size === events.length,
+			"all are delivered",
+			30_000
+		);
+		for (const [id, sequence] of acknowledged)
+			expect(await stream.kept!.messageIdAt(sequence)).toBe(id);
+		await leader.start();
+	}, 60_000);
 });
 
 describe("the jetstream stream, when NATS", () => {
-	const publishUntilTaken = async (stream: EventStream, event: Envelope) => {
-		const receipt = await until(
-			() => stream.publish(event).catch(() => undefined),
-			"the stream takes the event"
-		);
-		return receipt;
-	};
+	const under = new StreamUnderTest("jetstream on one server", 1);
+	let nats: BreakableServer;
+	beforeAll(async () => {
+		await under.start();
+		nats = under.servers[0]!;
+	});
+	afterEach(() => under.close());
+	afterAll(() => under.stop());
 
 	it("is away, says so, refuses events, and takes them when it is back", async () => {
-		const stream = await openJetStream();
+		const stream = await under.open();
 		const [before, after] = [newEvent(), newEvent()];
 		const consumer = new Recorder([before, after]);
 		await subscribe(stream, newName(), ["inventory"], consumer.consume);
@@ -358,7 +369,7 @@ describe("the jetstream stream, when NATS", () => {
 	});
 
 	it("comes back without anything, makes the stream and its consumers again", async () => {
-		const [stream, idle] = [await openJetStream(), await openJetStream()];
+		const [stream, idle] = [await under.open(), await under.open()];
 		const [before, after, last] = [newEvent(), newEvent(), newEvent()];
 		const consumer = new Recorder([before, after, last]);
 		await subscribe(stream, newName(), ["inventory"], consumer.consume);
@@ -376,7 +387,7 @@ describe("the jetstream stream, when NATS", () => {
 	});
 
 	it("is away, can be closed all the same", async () => {
-		const stream = await openJetStream();
+		const stream = await under.open();
 		await subscribe(stream, newName(), ["inventory"], async () => DONE);
 		await nats.kill();
 		await until(() => !stream.isUp(), "it notices");

@@ -24,9 +24,8 @@ export interface Malformed {
 	readonly text: string;
 }
 
-/** The first event of an aggregate that the stream still holds, where earlier ones are gone. */
+/** The first event of an aggregate that there still is, where earlier ones are gone. */
 export interface Beginning {
-	readonly aggregateType: string;
 	readonly aggregateId: string;
 	readonly version: number;
 }
@@ -40,10 +39,11 @@ export interface Subscriber {
 	/** Keeps what is no event where an operator sees it; as `consume` it never throws. */
 	readonly refuse?: (message: Malformed) => Promise<Verdict>;
 	/**
-	 * Told, before the first delivery to a consumer that is new, of the aggregates whose first events
-	 * the stream does not hold any more: it would wait for them for ever.
+	 * Told, before the first delivery of a topic, of the aggregates whose first events the stream does
+	 * not hold any more: a consumer that is new would wait for them for ever. One that is not new knows
+	 * better where it is.
 	 */
-	readonly join?: (beginnings: readonly Beginning[]) => Promise<void>;
+	readonly join?: (aggregateType: string, beginnings: readonly Beginning[]) => Promise<void>;
 }
 
 /** What is in a stream, and since when. */

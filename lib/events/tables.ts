@@ -72,6 +72,15 @@ export const addEventOperations: Migration = async ({ query }) => {
 	await query("ALTER TABLE inbox_cursor ADD COLUMN moved boolean NOT NULL DEFAULT false");
 	await query("CREATE INDEX inbox_cursor_blocked ON inbox_cursor (consumer) WHERE blocked");
 	await query("CREATE INDEX inbox_age ON inbox (processed_at)");
+	// The topics that a consumer has begun with: one that is new begins with what there still is.
+	await query(`CREATE TABLE inbox_topic (
+		consumer text NOT NULL,
+		aggregate_type text NOT NULL,
+		since timestamptz NOT NULL DEFAULT clock_timestamp(),
+		PRIMARY KEY (consumer, aggregate_type))`);
+	await query(
+		"INSERT INTO inbox_topic (consumer, aggregate_type) SELECT DISTINCT consumer, aggregate_type FROM inbox_cursor"
+	);
 	await query(`ALTER TABLE dead_letter
 		ADD COLUMN replays int NOT NULL DEFAULT 0,
 		ADD COLUMN settled_at timestamptz,
@@ -104,7 +113,7 @@ export const addEventOperations: Migration = async ({ query }) => {
 };
 
 export const dropEventOperations: Migration = async ({ query }) => {
-	await query("DROP TABLE outbox_stream, outbox_purge, event_audit, replay_snapshot");
+	await query("DROP TABLE outbox_stream, outbox_purge, event_audit, replay_snapshot, inbox_topic");
 	await query(
 		"DROP INDEX dead_letter_open, inbox_age, inbox_cursor_blocked, outbox_story, outbox_failed"
 	);

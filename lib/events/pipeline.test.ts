@@ -1,0 +1,396 @@
+/** What the whole way of an event promises, outbox → relay → stream → inbox, on each of the streams. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "nats";
+import { Registry } from "prom-client";
+import { testDatabase } from "../../tests/support/database.ts";
+import { streamsUnderTest } from "../../tests/support/streams.ts";
+import { until } from "../../tests/support/until.ts";
+import type { Database } from "../database.ts";
+import { EventMetrics } from "../metrics.ts";
+import type { Envelope } from "./envelope.ts";
+import { openLettersOfAggregates } from "./dead-letters.ts";
+import { Inbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
+import { STREAM } from "./jetstream.ts";
+import { Relay } from "./relay.ts";
+import type { EventStream, Verdict } from "./stream.ts";
+
+const silent = { info() {}, warn() {}, error() {} };
+const metrics = new EventMetrics(new Registry());
+
+/** Where facts are recorded, and where they take effect. */
+let recording: Database;
+let consuming: Database;
+let relays: Relay[];
+
+beforeAll(async () => {
+	[recording, consuming] = [await testDatabase("users"), await testDatabase("orders")];
+	await consuming.query(
+		"CREATE TABLE effect (seq bigint GENERATED ALWAYS AS IDENTITY, consumer text, event_id uuid, aggregate_id uuid, version int)"
+	);
+});
+beforeEach(() => {
+	relays = [];
+});
+afterAll(() => Promise.all([recording.close(), consuming.close()]));
+
+/** Records these versions of an aggregate, each in a transaction of its own. */
+async function record(id: string, from: number, to = from): Promise<void> {
+	for (let version = from; version <= to; version++)
+		await recording.transaction(async tx =>
+			tx.record(
+				"session.revoked.v1",
+				{ id, version },
+				{ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }
+			)
+		);
+}
+
+function startRelay(stream: EventStream): Relay {
+	const relay = new Relay({
+		database: recording,
+		stream,
+		metrics,
+		logger: silent,
+		onPublished: () => {}
+	});
+	relays.push(relay);
+	relay.start();
+	return relay;
+}
+
+/** A consumer that writes an effect for each event; what goes wrong is in its hands. */
+class Consumer {
+	readonly name: string;
+	readonly inbox: Inbox;
+	/** Runs in the handler, after the effect. */
+	after: (event: Envelope) => Promise<void> = async () => {};
+	/** Looks at what was made of a delivery, before the stream does. */
+	judged: (event: Envelope, verdict: Verdict) => Promise<void> = async () => {};
+
+	constructor({ ordered = true, name = `c-${randomUUID()}` } = {}) {
+		this.name = name;
+		const handler: EventHandler = async (event, tx) => {
+			await tx.query(
+				"INSERT INTO effect (consumer, event_id, aggregate_id, version) VALUES ($1, $2, $3, $4)",
+				[name, event.id, event.aggregateid, event.aggregateversion]
+			);
+			await this.after(event);
+		};
+		this.inbox = new Inbox({
+			database: consuming,
+			consumer: name,
+			handlers: new Map([["session.revoked.v1", handler]]),
+			ordered,
+			metrics,
+			logger: silent,
+			concurrency: 4
+		});
+	}
+
+	async subscribeTo(stream: EventStream): Promise<this> {
+		const { name, inbox } = this;
+		await stream.subscribe({
+			name,
+			aggregateTypes: inbox.aggregateTypes,
+			consume: async (event, deliveries) => {
+				const verdict = await inbox.consume(event, deliveries);
+				await this.judged(event, verdict);
+				// The tests are in a hurry.
+				return verdict.done
+					? verdict
+					: { done: false, delayMs: Math.min(verdict.delayMs, 10 * deliveries) };
+			},
+			refuse: inbox.refuse,
+			join: inbox.join
+		});
+		return this;
+	}
+
+	/** The versions that took effect, in that order. */
+	async versions(aggregateId: string): Promise<number[]> {
+		const rows = await consuming.query<{ version: number }>(
+			"SELECT version FROM effect WHERE consumer = $1 AND aggregate_id = $2 ORDER BY seq",
+			[this.name, aggregateId]
+		);
+		return rows.map(({ version }) => version);
+	}
+
+	has(aggregateId: string, count: number): Promise<unknown> {
+		return until(
+			async () => (await this.versions(aggregateId)).length >= count,
+			`${count} effects of ${aggregateId}`,
+			30_000
+		);
+	}
+
+	letters(aggregateId: string) {
+		return consuming.query<{ id: string; version: number; state: string; reason: string }>(
+			`SELECT id, aggregate_version AS version, state, reason FROM dead_letter
+			 WHERE consumer = $1 AND aggregate_id = $2 ORDER BY aggregate_version`,
+			[this.name, aggregateId]
+		);
+	}
+
+	hasLetters(aggregateId: string, count: number): Promise<unknown> {
+		return until(
+			async () => (await this.letters(aggregateId)).length >= count,
+			`${count} dead letters of ${aggregateId}`,
+			30_000
+		);
+	}
+
+	/** Replays what is open of the aggregate; answers the outcomes. */
+	async replay(aggregateId: string): Promise<string[]> {
+		const ids = (await this.letters(aggregateId)).map(({ id }) => id);
+		const outcomes: string[] = [];
+		for (const { id } of await openLettersOfAggregates(consuming, ids))
+			outcomes.push((await this.inbox.replay(id, "test")).outcome);
+		return outcomes;
+	}
+}
+
+const oneTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+const published = () =>
+	until(
+		async () => !(await recording.one("SELECT 1 FROM outbox WHERE published_at IS NULL LIMIT 1")),
+		"an empty outbox",
+		30_000
+	);
+
+describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
+	let stream: EventStream;
+	beforeAll(() => under.start());
+	beforeEach(async () => {
+		stream = await under.open();
+	});
+	afterEach(async () => {
+		const stopped = Promise.all(relays.map(relay => relay.stop()));
+		await under.close();
+		await stopped;
+		// The next test is not to be given what this one has left.
+		await recording.query("UPDATE outbox SET published_at = clock_timestamp()");
+	});
+	afterAll(() => under.stop());
+
+	/** Has every event that there ever was delivered to the consumer once more. */
+	async function deliverAllAgain({ name }: Consumer): Promise<void> {
+		if (under.keeps) {
+			const connection = await connect({ servers: under.url.split(",") });
+			const manager = await connection.jetstreamManager();
+			await manager.consumers.delete(STREAM, `${name}__session`);
+			await connection.close();
+			return;
+		}
+		await recording.query("UPDATE outbox SET published_at = NULL");
+		relays.at(-1)!.nudge();
+		await published();
+	}
+
+	it("takes effect once in each consumer, in the order of its aggregate", async () => {
+		const [ordered, other] = [
+			await new Consumer().subscribeTo(stream),
+			await new Consumer({ ordered: false }).subscribeTo(stream)
+		];
+		startRelay(stream);
+		const ids = Array.from({ length: 6 }, () => randomUUID());
+		const undone = randomUUID();
+		await Promise.all([
+			...ids.map(id => record(id, 1, 8)),
+			...ids.map(id =>
+				recording
+					.transaction(async tx => {
+						tx.record(
+							"session.revoked.v1",
+							{ id: undone, version: 1 },
+							{ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }
+						);
+						throw new Error("changed my mind");
+					})
+					.catch(() => {})
+			)
+		]);
+		for (const id of ids) await Promise.all([ordered.has(id, 8), other.has(id, 8)]);
+		await published();
+		for (const id of ids) {
+			expect(await ordered.versions(id)).toEqual(oneTo(8));
+			expect((await other.versions(id)).toSorted((a, b) => a - b)).toEqual(oneTo(8));
+		}
+		expect(await ordered.versions(undone)).toEqual([]);
+		expect(await other.versions(undone)).toEqual([]);
+	});
+
+	it("takes effect once though everything is delivered again, to whichever node", async () => {
+		const consumer = await new Consumer().subscribeTo(stream);
+		startRelay(stream);
+		const [id, later] = [randomUUID(), randomUUID()];
+		await record(id, 1, 5);
+		await consumer.has(id, 5);
+		const again = new Set<string>();
+		consumer.judged = async event => {
+			if (event.aggregateid === id) again.add(event.id);
+		};
+		await deliverAllAgain(consumer);
+		await until(() => again.size === 5, "all of them again", 30_000);
+		await record(id, 6);
+		await record(later, 1);
+		await Promise.all([consumer.has(id, 6), consumer.has(later, 1)]);
+		expect(await consumer.versions(id)).toEqual(oneTo(6));
+		expect(await consumer.letters(id)).toEqual([]);
+	});
+
+	it("that always fails is a dead letter, what comes after it is parked, and others flow", async () => {
+		const consumer = await new Consumer().subscribeTo(stream);
+		startRelay(stream);
+		const [id, other] = [randomUUID(), randomUUID()];
+		let tries = 0;
+		let poisoned = true;
+		consumer.after = async event => {
+			if (!poisoned || event.aggregateid !== id || event.aggregateversion !== 2) return;
+			tries++;
+			throw new Error("poison");
+		};
+		await record(id, 1, 4);
+		await record(other, 1, 3);
+		await consumer.has(other, 3);
+		await consumer.hasLetters(id, 3);
+		expect(tries).toBe(MAX_ATTEMPTS);
+		expect(await consumer.letters(id)).toMatchObject([
+			{ version: 2, state: "dead", reason: "the handler failed" },
+			{ version: 3, state: "parked" },
+			{ version: 4, state: "parked" }
+		]);
+		expect(await consumer.versions(id)).toEqual([1]);
+		// Not before what makes it fail is mended.
+		expect(await consumer.replay(id)).toEqual(["failed", "waiting", "waiting"]);
+		poisoned = false;
+		expect(await consumer.replay(id)).toEqual(["resolved", "resolved", "resolved"]);
+		await record(id, 5);
+		await consumer.has(id, 5);
+		expect(await consumer.versions(id)).toEqual(oneTo(5));
+	});
+
+	it("is never given up for the trouble of a database or the network", async () => {
+		const consumer = await new Consumer().subscribeTo(stream);
+		startRelay(stream);
+		const id = randomUUID();
+		let tries = 0;
+		consumer.after = async event => {
+			if (event.aggregateid === id && ++tries <= 2 * MAX_ATTEMPTS)
+				throw Object.assign(new Error("the database is away"), { code: "57P01" });
+		};
+		await record(id, 1, 2);
+		await consumer.has(id, 2);
+		expect(tries).toBe(2 * MAX_ATTEMPTS + 2);
+		expect(await consumer.versions(id)).toEqual([1, 2]);
+		expect(await consumer.letters(id)).toEqual([]);
+	});
+
+	it("whose handler kills the process is buried unopened after so many deaths", async () => {
+		const consumer = await new Consumer().subscribeTo(stream);
+		startRelay(stream);
+		const [id, other] = [randomUUID(), randomUUID()];
+		let deaths = 0;
+		let counted = 0;
+		const attempts = async (eventId: string) =>
+			(
+				await consuming.one<{ attempts: number }>(
+					"SELECT attempts FROM inbox_attempt WHERE event_id = $1",
+					[eventId]
+				)
+			)?.attempts ?? 0;
+		consumer.after = async event => {
+			if (event.aggregateid !== id) return;
+			deaths++;
+			counted = await attempts(event.id);
+			throw Object.assign(new Error("killed"), { retryable: true });
+		};
+		// A process that is dead takes nothing back of what it had counted.
+		consumer.judged = async (event, verdict) => {
+			if (event.aggregateid !== id || verdict.done) return;
+			await consuming.query("UPDATE inbox_attempt SET attempts = $2 WHERE event_id = $1", [
+				event.id,
+				counted
+			]);
+		};
+		// What is there when a relay begins may have been delivered before, and counts as a try.
+		await record(other, 1);
+		await consumer.has(other, 1);
+		await record(id, 1);
+		await record(other, 2);
+		await consumer.has(other, 2);
+		await consumer.hasLetters(id, 1);
+		expect(deaths).toBe(MAX_ATTEMPTS);
+		expect(await consumer.letters(id)).toMatchObject([
+			{ version: 1, state: "dead", reason: "attempts exhausted" }
+		]);
+		expect(await consumer.versions(id)).toEqual([]);
+	});
+
+	it("survives that the node which relays and consumes is replaced in the middle", async () => {
+		const before = await new Consumer().subscribeTo(stream);
+		const first = startRelay(stream);
+		const ids = Array.from({ length: 4 }, () => randomUUID());
+		const recorded = Promise.all(
+			ids.map(async id => {
+				for (let version = 1; version <= 12; version++) {
+					await record(id, version);
+					await sleep(5);
+				}
+			})
+		);
+		await before.has(ids[0]!, 3);
+		await Promise.all([stream.unsubscribe(before.name), first.stop()]);
+		await stream.close();
+		const next = await under.open();
+		const consumer = await new Consumer({ name: before.name }).subscribeTo(next);
+		startRelay(next);
+		await recorded;
+		for (const id of ids) {
+			await consumer.has(id, 12);
+			expect(await consumer.versions(id)).toEqual(oneTo(12));
+		}
+	});
+
+	// What follows a stream within one process does not have: it is the only one.
+	if (!under.keeps) return;
+
+	it("takes effect once and in order however many nodes share a consumer", async () => {
+		const one = await new Consumer().subscribeTo(stream);
+		await new Consumer({ name: one.name }).subscribeTo(await under.open());
+		startRelay(stream);
+		const ids = Array.from({ length: 3 }, () => randomUUID());
+		await Promise.all(ids.map(id => record(id, 1, 15)));
+		for (const id of ids) {
+			await one.has(id, 15);
+			expect(await one.versions(id)).toEqual(oneTo(15));
+			expect(await one.letters(id)).toEqual([]);
+		}
+	});
+
+	if (under.replicas < 3) return;
+
+	it("is not lost, doubled or passed by when one of the servers is killed", async () => {
+		const consumer = await new Consumer().subscribeTo(stream);
+		startRelay(stream);
+		const ids = Array.from({ length: 4 }, () => randomUUID());
+		const leader = await under.leader();
+		const recorded = Promise.all(
+			ids.map(async id => {
+				for (let version = 1; version <= 30; version++) {
+					await record(id, version);
+					await sleep(10);
+				}
+			})
+		);
+		await consumer.has(ids[0]!, 5);
+		await leader.kill();
+		await recorded;
+		for (const id of ids) {
+			await consumer.has(id, 30);
+			expect(await consumer.versions(id)).toEqual(oneTo(30));
+		}
+		await published();
+		await leader.start();
+	}, 60_000);
+});
