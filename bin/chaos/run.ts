@@ -55,7 +55,7 @@ export interface Result {
 const ACCOUNTS = 40;
 const CLIENTS = 8;
 /** The small profile shares its machine with other tests. */
-const THINK_MS = { small: [40, 160], full: [10, 60] } as const;
+const THINK_MS = { small: [40, 160], full: [5, 30] } as const;
 
 export async function run(options: RunOptions): Promise<Result> {
 	const { profile, seconds, seed, kinds, say, mutant, logs, onMade } = options;

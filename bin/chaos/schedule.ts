@@ -141,6 +141,6 @@ function durationOf(kind: FaultKind, profile: Profile, random: Random): number {
 		case "nats-35s":
 			return 35_000;
 		case "nats-emptied":
-			return random.int(200, 1_000);
+			return random.int(50, 800);
 	}
 }
