@@ -44,6 +44,13 @@ const widthOf = (text: string): number => stripVTControlCharacters(text).length;
 export const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
 	styleText(style, text, { stream: process.stdout });
 
+/** Prints a result: as JSON for programs, else as a person reads it. */
+export const show = <T>(
+	result: T,
+	{ json }: { readonly json?: boolean },
+	view: (result: T) => string
+): void => console.log(json ? JSON.stringify(result, null, "\t") : view(result));
+
 /** Ends the process with a message that says what to do, without a stack where a person can mend it. */
 export function die(error: unknown, code = 1): never {
 	const mendable = [ConfigError, StartupError, NewerSchemaError, OlderSchemaError].some(

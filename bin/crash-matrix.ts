@@ -45,7 +45,9 @@ try {
 	if (!only && failed === 0) {
 		if (write) await writeMatrix(rows);
 		else if (!(await isCurrent(rows))) {
-			console.log("docs/crash-matrix.md tells something else. Write it with `npm run crash-matrix -- --write`.");
+			console.log(
+				"docs/crash-matrix.md tells something else. Write it with `npm run crash-matrix -- --write`."
+			);
 			failed++;
 		}
 	}

@@ -1,33 +1,23 @@
 /** `npm run events -- topics|dead-letters|outbox|tail|trace|rebuild`: what becomes of events, and what to do about it. */
-import { randomUUID } from "node:crypto";
 import { userInfo } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Actions } from "../contracts/index.ts";
-import { LetterState, type RecordedEvent, type ReplayItem } from "../contracts/events.ts";
+import { LetterState } from "../contracts/events.ts";
 import type { FieldError } from "../lib/validator.ts";
 import { StartupError } from "../lib/startup-error.ts";
-import { die } from "./console.ts";
-import { storyView } from "./events/story.ts";
+import { die, show } from "./console.ts";
 import {
-	eventLine,
-	eventsView,
-	letterView,
-	lettersView,
-	outboxView,
-	replayView,
-	topicsView
-} from "./events/views.ts";
+	listLetters,
+	replay,
+	type ListOptions,
+	type ReplayOptions
+} from "./events/dead-letters.ts";
+import { storyView } from "./events/story.ts";
+import { tail, type TailOptions } from "./events/tail.ts";
+import { letterView, lettersView, outboxView, topicsView } from "./events/views.ts";
 import { reachSystem, type Operator } from "./operator.ts";
 
 interface Output {
 	readonly json?: boolean;
-}
-interface FilterOptions {
-	readonly consumer?: string;
-	readonly topic?: string;
-	readonly type?: string;
-	readonly aggregate?: string;
 }
 interface ByOptions extends Output {
 	readonly by: string;
@@ -38,9 +28,6 @@ async function withSystem(work: (system: Operator) => Promise<void>): Promise<vo
 	await using system = await reachSystem();
 	await work(system);
 }
-
-const show = <T>(result: T, { json }: Output, view: (result: T) => string): void =>
-	console.log(json ? JSON.stringify(result, null, "\t") : view(result));
 
 /** For the audit. */
 function ownName(): string {
@@ -57,13 +44,6 @@ function parseCount(text: string): number {
 		throw new InvalidArgumentError("It is a whole number from 1 to 1000.");
 	return Number(text);
 }
-
-const filterOf = ({ consumer, topic, type, aggregate }: FilterOptions) => ({
-	...(consumer ? { consumer } : {}),
-	...(topic ? { topic } : {}),
-	...(type ? { type } : {}),
-	...(aggregate ? { aggregateId: aggregate } : {})
-});
 
 const program = new Command("npm run events --").description(
 	"The events of the system that runs here"
@@ -96,13 +76,12 @@ filtered(
 	.addOption(new Option("--state <state>", "only those in this state").choices(LetterState.enum))
 	.option("--all", "those that are settled as well")
 	.option("-n, --limit <n>", "how many at most", parseCount, 100)
-	.action(
-		(options: FilterOptions & Output & { state?: LetterState; all?: boolean; limit: number }) =>
-			withSystem(async system => {
-				show(await listLetters(system, options), options, ({ items }) =>
-					items.length > 0 ? lettersView(items) : "There are none."
-				);
-			})
+	.action((options: ListOptions & Output) =>
+		withSystem(async system => {
+			show(await listLetters(system, options), options, ({ items }) =>
+				items.length > 0 ? lettersView(items) : "There are none."
+			);
+		})
 	);
 
 command(deadLetters, "show <id>", "one of them, with its event and what the handler threw").action(
@@ -193,111 +172,6 @@ signed(
 		);
 	})
 );
-
-type LetterPage = Actions["events.deadLetters"]["result"];
-
-/** As many as are wanted, of as many pages as it takes. */
-async function listLetters(
-	system: Operator,
-	{
-		state,
-		all,
-		limit,
-		...options
-	}: FilterOptions & { state?: LetterState; all?: boolean; limit: number }
-): Promise<Pick<LetterPage, "items">> {
-	const items: LetterPage["items"] = [];
-	const isWanted = (letter: LetterPage["items"][number]) =>
-		all || state || letter.state === "dead" || letter.state === "parked";
-	let cursor: string | null = null;
-	do {
-		const page: LetterPage = await system.call("events.deadLetters", {
-			...filterOf(options),
-			...(state ? { state } : {}),
-			...(cursor ? { cursor } : {}),
-			limit: 100
-		});
-		items.push(...page.items.filter(isWanted));
-		cursor = page.nextCursor;
-	} while (cursor && items.length < limit);
-	return { items: items.slice(0, limit) };
-}
-
-interface ReplayOptions extends FilterOptions, Output {
-	readonly all?: boolean;
-	readonly snapshot?: string;
-	readonly dryRun?: boolean;
-}
-
-/** Shows what would happen, and does just this unless it is a dry run. */
-async function replay(system: Operator, ids: string[], options: ReplayOptions): Promise<void> {
-	const call = (params: Partial<Actions["events.replay"]["params"]>) =>
-		system.call("events.replay", { ...params, idempotencyKey: randomUUID() });
-	const plan = await call({ ...selectionOf(ids, options), dryRun: true });
-	if (options.dryRun) {
-		show(plan, options, ({ items, snapshotId }) =>
-			items.length === 0
-				? "There is nothing to replay."
-				: `${replayView(items)}\n\nNothing was done. To do just this: npm run events -- dead-letters replay --snapshot ${snapshotId}`
-		);
-		return;
-	}
-	if (!options.json && plan.items.length > 0) console.log(`${replayView(plan.items)}\n`);
-	const done = await call({ snapshotId: plan.snapshotId, dryRun: false });
-	show(done, options, ({ items }) =>
-		items.length === 0 ? "There is nothing to replay." : replayView(items)
-	);
-	if (done.items.some(isUnsettled)) process.exitCode = 1;
-}
-
-const isUnsettled = ({ outcome }: ReplayItem): boolean =>
-	outcome === "failed" || outcome === "waiting";
-
-/** The one way in which it is said which. */
-function selectionOf(
-	ids: string[],
-	{ snapshot, all, ...options }: ReplayOptions
-): Partial<Actions["events.replay"]["params"]> {
-	const filter = filterOf(options);
-	const isFiltered = Object.keys(filter).length > 0;
-	const ways = [ids.length > 0, isFiltered, snapshot !== undefined, all === true];
-	if (ways.filter(Boolean).length !== 1)
-		throw new StartupError(
-			"Say which, in one way: by their ids, by --consumer, --topic, --type and --aggregate, by --snapshot, or --all."
-		);
-	if (snapshot !== undefined) return { snapshotId: snapshot };
-	return ids.length > 0 ? { ids } : { filter };
-}
-
-interface TailOptions extends Output {
-	readonly topic?: string;
-	readonly limit: number;
-	readonly follow?: boolean;
-}
-
-const FOLLOW_EVERY_MS = 1_000;
-/** A transaction that takes long commits events whose time is past. */
-const OVERLAP_MS = 15_000;
-
-async function tail(system: Operator, { topic, limit, follow, json }: TailOptions): Promise<void> {
-	const ofTopic = topic ? { topic } : {};
-	const first = await system.call("events.tail", { ...ofTopic, limit });
-	const print = (event: RecordedEvent) =>
-		console.log(json ? JSON.stringify(event) : eventLine(event));
-	if (!json && !follow) console.log(eventsView(first.items));
-	else for (const event of first.items) print(event);
-	if (!follow) return;
-	let seen = new Set(first.items.map(({ id }) => id));
-	let newest = Date.parse(first.items.at(-1)?.recordedAt ?? new Date().toISOString());
-	for (;;) {
-		await sleep(FOLLOW_EVERY_MS);
-		const since = new Date(newest - OVERLAP_MS).toISOString();
-		const { items } = await system.call("events.tail", { ...ofTopic, since, limit: 1_000 });
-		for (const event of items) if (!seen.has(event.id)) print(event);
-		seen = new Set(items.map(({ id }) => id));
-		newest = Math.max(newest, ...items.map(({ recordedAt }) => Date.parse(recordedAt)));
-	}
-}
 
 await program.parseAsync().catch((error: unknown) => die(explain(error)));
 

@@ -9,11 +9,23 @@ import { aggregateType } from "./events/envelope.ts";
 import { StartupError } from "./startup-error.ts";
 import { uuidv7 } from "./uuid.ts";
 
+/**
+ * A statement that each connection parses and plans once, under its name. For those that every order
+ * or event passes; the name stands for this one text, for ever.
+ */
+export interface Prepared {
+	readonly name: string;
+	readonly text: string;
+}
+
 /** Runs SQL with `$1`-style parameters. Rows come as plain objects. */
 export interface Queries {
-	query<Row extends object>(sql: string, bind?: readonly unknown[]): Promise<Row[]>;
+	query<Row extends object>(sql: string | Prepared, bind?: readonly unknown[]): Promise<Row[]>;
 	/** The first row, if any. */
-	one<Row extends object>(sql: string, bind?: readonly unknown[]): Promise<Row | undefined>;
+	one<Row extends object>(
+		sql: string | Prepared,
+		bind?: readonly unknown[]
+	): Promise<Row | undefined>;
 }
 
 /** An aggregate as an event names it; `version` is the one that this event brings about. */
@@ -62,6 +74,25 @@ const LIMITS = {
 /** For a statement that works through a whole table. `pg` takes it, but its types do not know. */
 const PATIENT: object = { query_timeout: 600_000 };
 
+const RECORD: Prepared = {
+	name: "record",
+	text: `INSERT INTO outbox (event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers)
+		SELECT event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers
+		FROM jsonb_to_recordset($1::jsonb) AS e(event_id uuid, type text, aggregate_type text,
+			aggregate_id uuid, aggregate_version int, payload jsonb, headers jsonb)`
+};
+
+const statement = (sql: string | Prepared, bind: readonly unknown[]): pg.QueryConfig => ({
+	...(typeof sql === "string" ? { text: sql } : sql),
+	values: [...bind]
+});
+
+/** A part of a transaction, and on whose behalf it is done. */
+export interface Work<T> {
+	readonly work: (tx: Tx) => Promise<T>;
+	readonly context: WorkContext;
+}
+
 export interface TransactionOptions {
 	/** For maintenance that moves much: its statements may take long, and it may wait between them. */
 	readonly patient?: boolean;
@@ -105,12 +136,15 @@ export class Database {
 		return this.#sequelize;
 	}
 
-	async query<Row extends object>(sql: string, bind: readonly unknown[] = []): Promise<Row[]> {
-		return (await this.#pool.query<Row>(sql, [...bind])).rows;
+	async query<Row extends object>(
+		sql: string | Prepared,
+		bind: readonly unknown[] = []
+	): Promise<Row[]> {
+		return (await this.#pool.query<Row>(statement(sql, bind))).rows;
 	}
 
 	async one<Row extends object>(
-		sql: string,
+		sql: string | Prepared,
 		bind: readonly unknown[] = []
 	): Promise<Row | undefined> {
 		return (await this.query<Row>(sql, bind))[0];
@@ -123,29 +157,42 @@ export class Database {
 	async transaction<T>(
 		work: (tx: Tx) => Promise<T>,
 		context: WorkContext = currentContext(),
-		{ patient = false }: TransactionOptions = {}
+		options: TransactionOptions = {}
 	): Promise<T> {
+		const [answer] = await this.together([{ work, context }], options);
+		return answer as T;
+	}
+
+	/**
+	 * Runs several pieces of work one after the other in one transaction, each on behalf of its own
+	 * context. All of it happens, or nothing: what one throws undoes the others too, and is thrown on.
+	 */
+	async together<T>(
+		pieces: readonly Work<T>[],
+		{ patient = false }: TransactionOptions = {}
+	): Promise<T[]> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
-		const result = await this.#inTransaction(async client => {
+		const answers = await this.#inTransaction(async client => {
 			if (patient)
 				await client.query(
 					"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
 				);
-			const tx = this.#open(client, recorded, after, context, patient);
-			const answer = await work(tx);
+			const done: T[] = [];
+			for (const { work, context } of pieces)
+				done.push(await work(this.#open(client, recorded, after, context, patient)));
 			if (recorded.length > 0) {
-				await this.#store(recorded, tx);
+				await this.#store(client, recorded);
 				crashPoint("writer.before-commit");
 			}
-			return answer;
+			return done;
 		});
 		if (recorded.length > 0) {
 			crashPoint("writer.after-commit");
 			this.onRecorded?.();
 		}
 		for (const run of after) run();
-		return result;
+		return answers;
 	}
 
 	async #inTransaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -182,16 +229,18 @@ export class Database {
 		context: WorkContext,
 		patient: boolean
 	): Tx {
-		const query = async <Row extends object>(text: string, bind: readonly unknown[] = []) => {
-			const values = [...bind];
-			return (await client.query<Row>(patient ? { text, values, ...PATIENT } : { text, values }))
-				.rows;
+		const query = async <Row extends object>(
+			sql: string | Prepared,
+			bind: readonly unknown[] = []
+		): Promise<Row[]> => {
+			const asked = statement(sql, bind);
+			return (await client.query<Row>(patient ? { ...asked, ...PATIENT } : asked)).rows;
 		};
 		const models = () => this.sequelize;
 		let transaction: Transaction | undefined;
 		return {
 			query,
-			one: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
+			one: async <Row extends object>(sql: string | Prepared, bind: readonly unknown[] = []) =>
 				(await query<Row>(sql, bind))[0],
 			get transaction() {
 				transaction ??= joinTransaction(models(), client);
@@ -206,15 +255,9 @@ export class Database {
 		};
 	}
 
-	async #store(recorded: readonly Recorded[], tx: Queries): Promise<void> {
-		await tx.query(
-			`INSERT INTO outbox (event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers)
-			 SELECT event_id, type, aggregate_type, aggregate_id, aggregate_version, payload, headers
-			 FROM jsonb_to_recordset($1::jsonb) AS e(event_id uuid, type text, aggregate_type text,
-			   aggregate_id uuid, aggregate_version int, payload jsonb, headers jsonb)`,
-			[JSON.stringify(recorded)]
-		);
-		if (this.notify) await tx.query("SELECT pg_notify('outbox', '')");
+	async #store(client: pg.PoolClient, recorded: readonly Recorded[]): Promise<void> {
+		await client.query(statement(RECORD, [JSON.stringify(recorded)]));
+		if (this.notify) await client.query("SELECT pg_notify('outbox', '')");
 	}
 
 	async close(): Promise<void> {

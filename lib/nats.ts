@@ -30,6 +30,8 @@ export function natsOptions(urls: string, name: string): ConnectionOptions {
 			? { user: decodeURIComponent(first.username), pass: decodeURIComponent(first.password) }
 			: {}),
 		...(first?.protocol === "tls:" ? { tls: {} } : {}),
+		// They would make an Error for each request, in case it fails.
+		noAsyncTraces: true,
 		maxReconnectAttempts: -1,
 		reconnectTimeWait: 200,
 		reconnectJitter: 100,

@@ -50,9 +50,9 @@ export async function startOps(
 		if (path === "/metrics") {
 			const figures = metrics() ?? Promise.resolve("");
 			return void figures.then(
-				text => {
+				shown => {
 					response.writeHead(200, { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" });
-					response.end(request.method === "HEAD" ? undefined : text);
+					response.end(request.method === "HEAD" ? undefined : shown);
 				},
 				(error: unknown) => answer(500, { error: String(error) })
 			);

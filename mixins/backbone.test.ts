@@ -31,9 +31,13 @@ const purseService = implement(purse)({
 	mixins: [events("notifications", { critical: true })],
 	actions: {},
 	events: {
-		async "notification.failed.v1"({ aggregateid, data: { reason: _, ...data } }, tx) {
+		async "notification.failed.v1"(
+			{ aggregateid, data: { messageId, userId, kind, channel } },
+			tx
+		) {
 			if (poisoned.has(aggregateid)) throw new Error("too much for the purse");
-			tx.record("notification.sent.v1", { id: randomUUID(), version: 1 }, data);
+			const told = { messageId, userId, kind, channel };
+			tx.record("notification.sent.v1", { id: randomUUID(), version: 1 }, told);
 		}
 	}
 });
@@ -274,6 +278,17 @@ describe("a dry run", () => {
 });
 
 describe("a replay", () => {
+	it("is no cause of its own: what the handler records comes of the event", async () => {
+		const event = failed(randomUUID());
+		await bury("purse", event);
+		poisoned.clear();
+		expect(await replay({ ids: [await idOf(event)] })).toMatchObject([{ outcome: "resolved" }]);
+		const { correlationid: correlationId } = event;
+		expect(
+			await node.call("notifications-events.recorded", { correlationId, limit: 10 })
+		).toMatchObject([{ type: "notification.sent.v1", causationId: event.id, correlationId }]);
+	});
+
 	it("leaves the rest of an aggregate waiting where one fails, and goes on with the others", async () => {
 		const [stuck, well] = [await buried(3), await buried(2)];
 		poisoned.delete(well[0]!.aggregateid);
@@ -526,6 +541,26 @@ describe("a rebuild", () => {
 		expect((await audit("rebuild")).at(-1)!.detail.error).toMatch(/too much for the probe/);
 	});
 
+	it("brings nothing back that was given up, and goes on after it", async () => {
+		const id = randomUUID();
+		for (const version of [1, 2]) await record(id, version);
+		await node.settled("users");
+		const [first] = await node.call("users-events.recorded", { correlationId: id, limit: 2 });
+		await db.query(
+			`INSERT INTO dead_letter (consumer, event_id, type, aggregate_type, aggregate_id,
+			   aggregate_version, envelope, reason, deliveries, state)
+			 VALUES ('probe', $1, 'session.revoked.v1', 'session', $2, 1, '{}', 'given up', 8, 'discarded')`,
+			[first!.id, id]
+		);
+		poisoned.clear();
+		await rebuild();
+		const ids = await recordedIds();
+		expect(await effects()).toEqual(ids.filter(each => each !== first!.id));
+		await record(id, 3);
+		await node.settled("users");
+		expect(await effects()).toHaveLength(ids.length);
+	});
+
 	it("is only for what is a projection", async () => {
 		for (const projection of ["purse", "nobody"])
 			await expect(
@@ -544,7 +579,7 @@ describe("a rebuild", () => {
 
 	it("does not pass over a group that is away", async () => {
 		const broker: ServiceBroker = node.broker;
-		const gone = broker.getLocalService("orders-events")!;
+		const gone = broker.getLocalService("orders-events");
 		const { schema } = gone;
 		await broker.destroyService(gone);
 		const before = await effects();

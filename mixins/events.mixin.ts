@@ -3,6 +3,7 @@ import type { ServiceSchema } from "moleculer";
 import type { Group } from "../lib/config.ts";
 import type { Database, Tx } from "../lib/database.ts";
 import { Inbox, type EventHandler, type ResetProjection } from "../lib/events/inbox.ts";
+import { handOutHistory } from "../lib/events/late-consumer.ts";
 import { mixin, type Mixin } from "../lib/service.ts";
 import { runtimeOf } from "../lib/runtime.ts";
 
@@ -22,6 +23,12 @@ export interface EventsOptions {
 	/** True: a dead letter is about money, and it takes two people to discard it. */
 	readonly critical?: boolean;
 	/**
+	 * True: where many events wait, several of different aggregates are handled in one transaction,
+	 * which saves most of its cost. Only where their handlers never touch the same rows: two such
+	 * transactions would wait for each other. What goes wrong is handled again one by one.
+	 */
+	readonly batch?: boolean;
+	/**
 	 * Empties what the handlers write, where that follows from the events alone: the service is a
 	 * projection then, which `npm run events -- rebuild` makes anew.
 	 */
@@ -34,7 +41,7 @@ export interface EventsOptions {
  */
 export const events = (
 	group: Group,
-	{ ordered = true, critical = false, projection }: EventsOptions = {}
+	{ ordered = true, critical = false, batch = false, projection }: EventsOptions = {}
 ): Mixin<DatabaseMethods> =>
 	mixin<DatabaseMethods>({
 		created(this: any) {
@@ -47,24 +54,27 @@ export const events = (
 				(this.schema as ServiceSchema & { durable?: Record<string, EventHandler> }).durable ?? {};
 			const types = Object.keys(durable);
 			if (types.length === 0) return;
-			const { stream, metrics, inboxes } = runtimeOf(this.broker);
+			const { stream, metrics, inboxes, database } = runtimeOf(this.broker);
 			const inbox = new Inbox({
 				database: this.db,
 				consumer: this.name,
 				handlers: new Map(types.map(type => [type, durable[type]!.bind(this)])),
 				ordered,
 				critical,
+				batch,
 				reset: projection,
 				metrics: metrics.events,
 				logger: this.logger
 			});
 			inboxes.set(this.name, inbox);
+			if (stream.kind === "local") await handOutHistory(inbox, database);
 			await stream.subscribe({
 				name: this.name,
 				aggregateTypes: inbox.aggregateTypes,
 				consume: inbox.consume,
 				refuse: inbox.refuse,
-				join: inbox.join
+				join: inbox.join,
+				begin: inbox.begin
 			});
 		},
 		async stopped(this: any) {

@@ -39,7 +39,7 @@ const clock: ServiceSchema = {
 };
 
 const consumer = implement(samples)({
-	mixins: [events(group)],
+	mixins: [events(group, { batch: true })],
 	actions: {},
 	events: {
 		async [SAMPLE](event: Envelope<{ number: number }>, tx: Tx) {

@@ -85,7 +85,7 @@ export const consumerService = (
 	then: (event: Envelope, tx: Tx, position: number) => void = () => {}
 ): ServiceSchema =>
 	implement({ name: consumer.name, actions: {}, events: {}, failures: {} })({
-		mixins: [events(consumer.group, { ordered: consumer.ordered })],
+		mixins: [events(consumer.group, { ordered: consumer.ordered, batch: true })],
 		actions: {},
 		events: {
 			async [consumer.type](event: Envelope, tx: Tx) {

@@ -1,4 +1,5 @@
 /** Everything that the crash matrix runs. */
+import { FAULT_CASES } from "./faults.ts";
 import { POINT_CASES, type Case } from "./points.ts";
 
-export const CASES: readonly Case[] = [...POINT_CASES];
+export const CASES: readonly Case[] = [...POINT_CASES, ...FAULT_CASES];

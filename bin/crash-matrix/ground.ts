@@ -1,7 +1,7 @@
 /** Servers, databases and replicas of the crash matrix. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -109,10 +109,9 @@ export class Ground {
 		for (const group of GROUPS)
 			await admin.query(`CREATE DATABASE ${name}_${group} TEMPLATE ${TEMPLATE}_${group}`);
 		await admin.close();
-		const nats = await BreakableServer.nats({
-			folder: this.folder,
-			...(options.natsConfig ? { configFile: options.natsConfig } : {})
-		});
+		const configFile = join(this.folder, `${name}.conf`);
+		writeFileSync(configFile, options.natsConfig ?? "");
+		const nats = await BreakableServer.nats({ folder: this.folder, configFile });
 		const scene = new Scene(this, name, nats, options);
 		this.protect(nats.pid);
 		try {
@@ -165,7 +164,7 @@ export interface SceneOptions {
 	/** A broken variant of the code, see chaos/mutants.ts. */
 	readonly mutant?: string | undefined;
 	readonly ackWaitMs?: number;
-	/** Settings of the NATS server, in a file that is read at each start. */
+	/** Settings of the NATS server, as its configuration file has them. */
 	readonly natsConfig?: string;
 }
 
@@ -202,6 +201,11 @@ export class Scene {
 	/** Deliveries that the inboxes have dropped. */
 	get absorbed(): number {
 		return this.#replicas.reduce((sum, { absorbed }) => sum + absorbed, 0);
+	}
+
+	/** Where writers answer, the first to start first. */
+	get urls(): readonly string[] {
+		return this.#urls;
 	}
 
 	/** Links to both servers, for a replica to be. */
@@ -302,8 +306,9 @@ export class Scene {
 		return this.#ground.killPostgres();
 	}
 
-	async restartNats({ emptied = false } = {}): Promise<void> {
+	async restartNats({ emptied = false, config = "" } = {}): Promise<void> {
 		await this.nats.kill();
+		if (config) writeFileSync(join(this.#ground.folder, `${this.#name}.conf`), config);
 		if (emptied) this.nats.emptyStore();
 		await this.nats.start();
 		this.#ground.protect(this.nats.pid);

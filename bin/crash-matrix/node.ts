@@ -8,7 +8,8 @@ import { post } from "../chaos/services.ts";
 import { alsoAsk, Fault, PARTS, servicesOf, WORKER, type Part } from "./services.ts";
 
 /** What a replica is told over IPC. */
-export type Order = { readonly mend: true } | { readonly replay: string; readonly consumer: string };
+export type Order =
+	{ readonly mend: true } | { readonly replay: string; readonly consumer: string };
 
 const fault = new Fault();
 fault.isMended = process.env["MENDED"] === "1";

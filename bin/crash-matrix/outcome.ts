@@ -22,7 +22,7 @@ interface Seen extends Pick<Row, "left" | "next" | "absorbed"> {
 }
 
 /** Checks the books of a scene that has come to its end. */
-export async function row(scene: Scene, name: string, step: string, seen: Seen): Promise<Row> {
+export async function conclude(scene: Scene, name: string, step: string, seen: Seen): Promise<Row> {
 	const verdict = await scene.verdict();
 	const { left, next, absorbed, work } = seen;
 	const worked = !work || (work.all > 0 && work.wrong === 0);

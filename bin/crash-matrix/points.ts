@@ -5,7 +5,7 @@ import type { Told } from "../chaos/clients.ts";
 import { READER } from "../chaos/contract.ts";
 import type { Command } from "../chaos/services.ts";
 import type { Ground, Scene, SceneOptions } from "./ground.ts";
-import { row, type Row } from "./outcome.ts";
+import { conclude, type Row } from "./outcome.ts";
 import type { Death, Replica } from "./replica.ts";
 import { HANDLER, type Part } from "./services.ts";
 import { tracesOf, type Traces } from "./traces.ts";
@@ -16,13 +16,18 @@ export interface Case {
 	readonly name: string;
 	/** What happens, for people. */
 	readonly step: string;
-	run(ground: Ground, options?: CaseOptions): Promise<Row>;
+	readonly run: (ground: Ground, options?: CaseOptions) => Promise<Row>;
 }
 
 export interface CaseOptions extends Pick<SceneOptions, "mutant"> {
-	/** How long to wait for the end of all work, which a broken variant never comes to. */
-	readonly quietWithinMs?: number;
+	/** Without the fifty commands. */
+	readonly brief?: boolean;
 }
+
+/** A broken variant may never come to the end of its work. */
+const BROKEN_QUIET_WITHIN_MS = 6_000;
+export const quietWithinMs = (mutant: string | undefined): number | undefined =>
+	mutant ? BROKEN_QUIET_WITHIN_MS : undefined;
 
 /** At which pass a process dies under load: in the midst of it, and soon enough to be sure of it. */
 const UNDER_LOAD = "#3";
@@ -61,14 +66,14 @@ export function requireDeath({ signal, code, place }: Death, where: string): voi
 async function runPoint(
 	ground: Ground,
 	point: CrashPoint,
-	{ mutant, quietWithinMs }: CaseOptions
+	{ mutant, brief = false }: CaseOptions
 ): Promise<Row> {
 	return ground.scene({ mutant }, async scene => {
 		const [area] = point.split(".") as [string];
 		if (area === "replay") return replay(scene, point);
 		if (point.includes("dead-letter")) return deadLetter(scene, point);
 		const part: Part = area === "consumer" ? "reader" : "writer";
-		return probeAndLoad(scene, point, part, quietWithinMs);
+		return probeAndLoad(scene, point, part, { mutant, brief });
 	});
 }
 
@@ -77,7 +82,7 @@ async function probeAndLoad(
 	scene: Scene,
 	point: CrashPoint,
 	part: Part,
-	quietWithinMs?: number
+	{ mutant, brief }: CaseOptions
 ): Promise<Row> {
 	const [area] = point.split(".");
 	const asks: Partial<Command> = area === "job" || area === "timer" ? { asks: area } : {};
@@ -90,22 +95,21 @@ async function probeAndLoad(
 	requireDeath(await victim.died(), point);
 	await sent;
 	const look = () => tracesOf(scene, probe.command.key, probe.command.account);
-	if (part === "reader") await until(async () => (await look()).outbox === "published", "published");
+	if (part === "reader")
+		await until(async () => (await look()).outbox === "published", "published");
 	const left = await look();
 	const answered = probe.outcome !== "unknown";
-	const broken = quietWithinMs !== undefined;
-	const next = await scene.start(part, broken ? {} : { crashAt: point + UNDER_LOAD });
+	const next = await scene.start(part, brief ? {} : { crashAt: point + UNDER_LOAD });
 	await endLeases(scene);
 	await scene.sendUntilAnswered(probe);
-	const isDone = async () => !area || !asks.asks || (await look()).outcomes > 0;
-	await scene.quiet(quietWithinMs);
-	if (!broken) await until(isDone, `the ${area} is done`);
-	const then = await look();
+	await scene.quiet(quietWithinMs(mutant));
+	if (asks.asks) await until(async () => (await look()).outcomes > 0, `the ${area} is done`);
+	const since = await look();
 	const { absorbed } = scene;
-	if (!broken) await dieUnderLoad(scene, next, part, point, asks);
-	return row(scene, point, STEPS[point], {
+	if (!brief) await dieUnderLoad(scene, next, part, point, asks);
+	return conclude(scene, point, STEPS[point], {
 		left: leftBehind(point, left),
-		...whatHappened(point, { left, then, answered, absorbed }),
+		...whatHappened(point, { left, since, answered, absorbed }),
 		work: asks.asks ? await workBooks(scene) : undefined
 	});
 }
@@ -149,8 +153,7 @@ async function workBooks({ ledger, databases }: Scene): Promise<{ all: number; w
 	const outside = await databases.catalog.query<{ key: string }>("SELECT key FROM crash_outside");
 	const effects = new Set(outside.map(({ key }) => key));
 	const wrong = asked.filter(
-		({ command: { key, asks } }) =>
-			times.get(key) !== 1 || (asks === "job" && !effects.has(key))
+		({ command: { key, asks } }) => times.get(key) !== 1 || (asks === "job" && !effects.has(key))
 	);
 	return { all: asked.length, wrong: wrong.length };
 }
@@ -177,7 +180,7 @@ const yes = (is: boolean): string => (is ? "yes" : "no");
 
 interface Seen {
 	readonly left: Traces;
-	readonly then: Traces;
+	readonly since: Traces;
 	/** The client was answered although the process died. */
 	readonly answered: boolean;
 	readonly absorbed: number;
@@ -185,7 +188,7 @@ interface Seen {
 
 /** In words, only from what was seen. */
 function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: string } {
-	const { left, then, answered } = seen;
+	const { left, since, answered } = seen;
 	const words: string[] = [];
 	if (!answered)
 		words.push(
@@ -198,25 +201,29 @@ function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: 
 			words.push(
 				left.job === "done"
 					? "nothing is left to do"
-					: `another attempt after the lease: outside it was asked for ${then.asked} times; effects: ${then.outside}, outcomes: ${then.outcomes}`
+					: `another attempt after the lease: requests outside: ${since.asked}, effects: ${since.outside}, outcomes: ${since.outcomes}`
 			);
-			return { next: words.join("; "), absorbed: then.asked > then.outside ? "outside, by the job's key" : "–" };
+			return {
+				next: words.join("; "),
+				absorbed: since.asked > since.outside ? "outside, by the job's key" : "–"
+			};
 		case "timer":
-			words.push(`it fires after the lease; outcomes: ${then.outcomes}`);
+			words.push(`it fires after the lease; outcomes: ${since.outcomes}`);
 			return { next: words.join("; "), absorbed: "–" };
 		case "consumer":
 			words.push(
 				left.effects === 0
-					? `it is delivered again and handled; effects: ${then.effects}`
-					: `it is delivered again; effects: ${then.effects}`
+					? `it is delivered again and handled; effects: ${since.effects}`
+					: `it is delivered again; effects: ${since.effects}`
 			);
 			return { next: words.join("; "), absorbed: seen.absorbed > 0 ? "by the inbox" : "–" };
 	}
 	const again = left.outbox === "unpublished" && left.copies > 0;
 	if (left.outbox === "published") words.push("nothing is left to do");
-	else if (again) words.push(`the next relay publishes it again; copies in the stream: ${then.copies}`);
-	else words.push(`the next relay publishes it; copies in the stream: ${then.copies}`);
-	return { next: words.join("; "), absorbed: again && then.copies === 1 ? "by the stream" : "–" };
+	else if (again)
+		words.push(`the next relay publishes it again; copies in the stream: ${since.copies}`);
+	else words.push(`the next relay publishes it; copies in the stream: ${since.copies}`);
+	return { next: words.join("; "), absorbed: again && since.copies === 1 ? "by the stream" : "–" };
 }
 
 /** As if the handler had failed so often before: the half minute of its retries shows nothing. */
@@ -257,11 +264,11 @@ async function replayAll(scene: Scene, reader: Replica): Promise<void> {
 	for (const { id } of letters) {
 		reader.tell({ replay: id, consumer: READER.name });
 		await until(async () => {
-			const row = await scene.databases.catalog.one<{ state: string }>(
+			const letter = await scene.databases.catalog.one<{ state: string }>(
 				"SELECT state FROM dead_letter WHERE id = $1",
 				[id]
 			);
-			return row!.state === "resolved";
+			return letter!.state === "resolved";
 		}, "the dead letter is resolved");
 	}
 }
@@ -278,15 +285,15 @@ async function deadLetter(scene: Scene, point: CrashPoint): Promise<Row> {
 	const left = await look(scene, probe);
 	const reader = await scene.start("reader");
 	await untilParked(scene, probe);
-	const then = await look(scene, probe);
+	const since = await look(scene, probe);
 	const absorbed = left.letters.length > 0 ? "by the dead letters" : "–";
 	reader.tell({ mend: true });
 	await replayAll(scene, reader);
 	await scene.load();
 	await scene.quiet();
-	return row(scene, point, STEPS[point], {
+	return conclude(scene, point, STEPS[point], {
 		left: `${letterStates(left)}; effects: ${left.effects}`,
-		next: `it is delivered again; ${letterStates(then)}; replayed once the handler is mended`,
+		next: `it is delivered again; ${letterStates(since)}; replayed once the handler is mended`,
 		absorbed
 	});
 }
@@ -306,13 +313,13 @@ async function replay(scene: Scene, point: CrashPoint): Promise<Row> {
 	// Whoever asked was not answered, and asks again.
 	reader.tell({ replay: letter!.id, consumer: READER.name });
 	await replayAll(scene, reader);
-	const then = await look(scene, probe);
+	const since = await look(scene, probe);
 	await scene.load();
 	await scene.quiet();
-	return row(scene, point, STEPS[point], {
+	return conclude(scene, point, STEPS[point], {
 		left: `${letterStates(left)}; effects: ${left.effects}`,
-		next: `the operator asks again; ${letterStates(then)}; effects: ${then.effects}`,
-		absorbed: left.effects > 0 && then.effects === 1 ? "by the dead letter's state" : "–"
+		next: `the operator asks again; ${letterStates(since)}; effects: ${since.effects}`,
+		absorbed: left.effects > 0 && since.effects === 1 ? "by the dead letter's state" : "–"
 	});
 }
 
@@ -335,7 +342,7 @@ const killingHandler: Case = {
 			};
 			const reader = await untilBuried();
 			await untilParked(scene, probe);
-			const then = await look(scene, probe);
+			const since = await look(scene, probe);
 			const letter = await scene.databases.catalog.one<{ reason: string }>(
 				"SELECT reason FROM dead_letter WHERE state = 'dead'"
 			);
@@ -343,9 +350,9 @@ const killingHandler: Case = {
 			await replayAll(scene, reader);
 			await scene.load();
 			await scene.quiet();
-			return row(scene, "handler-kills", killingHandler.step, {
-				left: `inbox entry: no, effects: ${then.effects}`,
-				next: `it dies ${deaths} times; delivery ${deaths + 1} is buried unopened (${letter!.reason}); ${letterStates(then)}; replayed once the handler is mended`,
+			return conclude(scene, "handler-kills", killingHandler.step, {
+				left: `inbox entry: no, effects: ${since.effects}`,
+				next: `it dies ${deaths} times; delivery ${deaths + 1} is buried unopened (${letter!.reason}); ${letterStates(since)}; replayed once the handler is mended`,
 				absorbed: "–"
 			});
 		})
@@ -363,4 +370,3 @@ export const POINT_CASES: readonly Case[] = [
 	})),
 	killingHandler
 ];
-

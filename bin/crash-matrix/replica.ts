@@ -67,23 +67,26 @@ export class Replica {
 
 	/** Waits for its end. */
 	async died(): Promise<Death> {
-		await until(() => this.#death !== undefined, "the replica dies", DIES_WITHIN_MS).catch(error => {
-			throw new Error(`${error.message}; it printed:\n${this.#printed}`);
-		});
+		await until(() => this.#death !== undefined, "the replica dies", DIES_WITHIN_MS).catch(
+			error => {
+				throw new Error(`${error.message}; it printed:\n${this.#printed}`);
+			}
+		);
 		return this.#death!;
 	}
 
+	/** Whether it has come to the place where it is to stand still. */
+	get isStanding(): boolean {
+		return this.#place !== undefined;
+	}
+
 	/** Waits until it stands still at a place. */
-	stands(place: string): Promise<unknown> {
+	stands(place: string): Promise<void> {
 		return until(() => this.#place === place, `the replica stands still at ${place}`);
 	}
 
 	tell(order: Order): void {
 		this.#child.send(order);
-	}
-
-	pause(): void {
-		this.#child.kill("SIGSTOP");
 	}
 
 	resume(): void {

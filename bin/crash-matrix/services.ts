@@ -49,11 +49,7 @@ const work = implement({ name: WORK, actions: {}, events: {}, failures: {} })({
 });
 
 /** Asks for what a command wants beside the posting, in its transaction. */
-export async function alsoAsk(
-	service: unknown,
-	{ asks, key }: Command,
-	tx: Tx
-): Promise<void> {
+export async function alsoAsk(service: unknown, { asks, key }: Command, tx: Tx): Promise<void> {
 	if (asks === "job") await (service as JobMethods).enqueue(tx, KIND, key, {});
 	if (asks === "timer") await setTimer(tx, KIND, key, 0);
 }

@@ -2,7 +2,7 @@
  * PostgreSQL, not the stream, is the record of truth: what a stream has lost (a wiped or corrupted
  * disk, a restored backup, a power cut) is published again from the outbox.
  */
-import type pg from "pg";
+import type { Queries } from "../database.ts";
 import type { EventStream, KeptStream, StreamState } from "./stream.ts";
 
 const BATCH = 5_000;
@@ -20,40 +20,43 @@ interface PublishedRow {
  * Answers how many events that were. Publish nothing while it runs: a new event could take the place
  * of a lost one and hide it.
  */
-export async function healOutbox(client: pg.Client, { kept }: EventStream): Promise<number> {
+export async function healOutbox(
+	db: Pick<Queries, "query">,
+	{ kept }: EventStream
+): Promise<number> {
 	if (!kept) {
-		await setEpoch(client, "local");
+		await setEpoch(db, "local");
 		return 0;
 	}
-	const { rows } = await client.query<{ epoch: string }>("SELECT epoch FROM outbox_stream");
+	const rows = await db.query<{ epoch: string }>("SELECT epoch FROM outbox_stream");
 	const before = rows[0]?.epoch;
 	// Before the stream is asked: what is published meanwhile is no loss.
-	const newest = await newestPublished(client);
+	const newest = await newestPublished(db);
 	const state = await kept.state();
 	if (before !== state.epoch) {
-		const lost = await takeBack(client, "stream_epoch <> 'local' AND stream_epoch <> $2", [
+		const lost = await takeBack(db, "stream_epoch <> 'local' AND stream_epoch <> $2", [
 			state.epoch
 		]);
-		await setEpoch(client, state.epoch);
+		await setEpoch(db, state.epoch);
 		return lost;
 	}
-	const last = await lastIntact(client, kept, state, newest);
+	const last = await lastIntact(db, kept, state, newest);
 	return last === undefined
 		? 0
-		: takeBack(client, "stream_epoch = $2 AND stream_seq > $3", [state.epoch, last]);
+		: takeBack(db, "stream_epoch = $2 AND stream_seq > $3", [state.epoch, last]);
 }
 
 /** The epoch that receipts must bear from now on. */
-const setEpoch = (client: pg.Client, epoch: string) =>
-	client.query(
+const setEpoch = (db: Pick<Queries, "query">, epoch: string) =>
+	db.query(
 		`INSERT INTO outbox_stream (epoch) VALUES ($1)
 		 ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, healed_at = clock_timestamp()
 		 WHERE outbox_stream.epoch <> excluded.epoch`,
 		[epoch]
 	);
 
-async function newestPublished(client: pg.Client): Promise<PublishedRow[]> {
-	const { rows } = await client.query<PublishedRow>(
+async function newestPublished(db: Pick<Queries, "query">): Promise<PublishedRow[]> {
+	const rows = await db.query<PublishedRow>(
 		`SELECT event_id, stream_seq AS seq, stream_epoch AS epoch FROM outbox
 		 WHERE published_at IS NOT NULL ORDER BY id DESC LIMIT 1000`
 	);
@@ -65,7 +68,7 @@ async function newestPublished(client: pg.Client): Promise<PublishedRow[]> {
  * of the same life may lack its newest part: an older copy of it was restored.
  */
 async function lastIntact(
-	client: pg.Client,
+	db: Pick<Queries, "query">,
 	kept: KeptStream,
 	state: StreamState,
 	newest: readonly PublishedRow[]
@@ -80,7 +83,7 @@ async function lastIntact(
 	const intact = await Promise.all(sample.map(isThere));
 	if (intact.every(Boolean)) return undefined;
 	// What was restored is whole up to some place, and then another one.
-	const { rows: all } = await client.query<PublishedRow>(
+	const all = await db.query<PublishedRow>(
 		`SELECT event_id, stream_seq AS seq, stream_epoch AS epoch FROM outbox
 		 WHERE stream_epoch = $1 AND stream_seq >= $2 ORDER BY stream_seq`,
 		[state.epoch, state.firstSequence]
@@ -94,14 +97,15 @@ async function lastIntact(
 	return from === 0 ? 0 : Number(all[from - 1]!.seq);
 }
 
-async function takeBack(
-	client: pg.Client,
+/** Marks as unpublished what was published and meets the condition; answers how many events that were. */
+export async function takeBack(
+	db: Pick<Queries, "query">,
 	condition: string,
 	bind: readonly unknown[]
 ): Promise<number> {
 	let [lost, last] = [0, "0"];
 	for (;;) {
-		const { rows } = await client.query<{ id: string }>(
+		const rows = await db.query<{ id: string }>(
 			`WITH batch AS (
 			   SELECT id FROM outbox WHERE id > $1 AND published_at IS NOT NULL AND ${condition}
 			   ORDER BY id LIMIT ${BATCH})

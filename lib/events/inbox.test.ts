@@ -283,7 +283,7 @@ describe("the order of an aggregate's events", () => {
 		const [first, second] = eventsOf(randomUUID(), 2);
 		for (let deliveries = 1; deliveries <= 3 * MAX_ATTEMPTS; deliveries++) {
 			const verdict = await consumer.deliver(second!, deliveries);
-			expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
+			expect(verdict).toEqual({ done: false, delayMs: expect.any(Number), unbegun: true });
 			expect((verdict as { delayMs: number }).delayMs).toBeLessThanOrEqual(1_500);
 		}
 		await consumer.deliver(first!);

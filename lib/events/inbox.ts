@@ -3,7 +3,7 @@ import type { ServiceBroker } from "moleculer";
 import { createHash } from "node:crypto";
 import { runInContext } from "../context.ts";
 import { crashPoint } from "../crash-point.ts";
-import { isRetryable, type Database, type Queries, type Tx } from "../database.ts";
+import { isRetryable, type Database, type Prepared, type Queries, type Tx } from "../database.ts";
 import type { EventMetrics } from "../metrics.ts";
 import { InvalidEventError, isKnown, olderTypes, problemsOf } from "./catalog.ts";
 import { aggregateType, type Envelope } from "./envelope.ts";
@@ -23,6 +23,8 @@ export interface InboxOptions {
 	readonly ordered: boolean;
 	/** True where a dead letter is about money: it takes two people to discard it. */
 	readonly critical?: boolean;
+	/** True where handlers of different aggregates touch different rows, so that several can share a transaction. */
+	readonly batch?: boolean;
 	/** Where what the handlers write follows from the events alone, and can be made anew from them. */
 	readonly reset?: ResetProjection | undefined;
 	readonly metrics: EventMetrics;
@@ -34,6 +36,11 @@ export interface InboxOptions {
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
+/** Events in one transaction, where many wait. More would hold locks for long and save little. */
+const MAX_TOGETHER = 16;
+/** How often and for how long an event waits here for its predecessor, before the stream is asked to bring it again. */
+const MAX_HOLDS = 5;
+const HOLD_MS = 20;
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
@@ -63,6 +70,20 @@ interface Route {
 	readonly type: string;
 	readonly data: (data: unknown) => unknown;
 }
+
+/** A delivery whose turn has come. */
+interface Delivery {
+	readonly event: Envelope;
+	readonly deliveries: number;
+	readonly route: Route | undefined;
+	readonly settle: (verdict: Verdict) => void;
+	/** How often it has waited here for its predecessor. */
+	holds: number;
+}
+
+/** Whether nothing is known that speaks against it: it comes for the first time, and there is a handler for it. */
+const isOrdinary = (delivery: Delivery | undefined): boolean =>
+	delivery?.deliveries === 1 && delivery.route?.handler !== undefined;
 
 interface LetterRow {
 	readonly id: string;
@@ -95,7 +116,13 @@ export class Inbox {
 	readonly #metrics: EventMetrics;
 	readonly #logger: InboxOptions["logger"];
 	readonly #chains = new Map<string, Promise<unknown>>();
-	readonly #limit: ReturnType<typeof createLimit>;
+	readonly #concurrency: number;
+	readonly #maxTogether: number;
+	/** Deliveries whose turn in their aggregate has come, and that wait for room. */
+	readonly #waiting: Delivery[] = [];
+	/** By aggregate, deliveries that came before their predecessor and wait here for a moment. */
+	readonly #held = new Map<string, Delivery>();
+	#running = 0;
 	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
 	readonly #early = new Set<string>();
 
@@ -105,6 +132,7 @@ export class Inbox {
 		handlers,
 		ordered,
 		critical = false,
+		batch = false,
 		reset,
 		metrics,
 		logger,
@@ -119,7 +147,9 @@ export class Inbox {
 		this.#reset = reset;
 		this.#metrics = metrics;
 		this.#logger = logger;
-		this.#limit = createLimit(concurrency);
+		this.#concurrency = concurrency;
+		// A rebuild keeps deliveries out one by one.
+		this.#maxTogether = batch && !reset ? MAX_TOGETHER : 1;
 		for (const [type, handler] of handlers) {
 			for (const [old, { data }] of olderTypes(type)) {
 				// From here on down it is for that one's handler.
@@ -145,8 +175,16 @@ export class Inbox {
 		const key = event.subject;
 		// A local chain per aggregate: without it replicas of one aggregate's events would only collide in the database.
 		const previous = this.#chains.get(key) ?? Promise.resolve();
-		const run = previous.then(() =>
-			this.#limit(() => runInContext(contextOf(event), () => this.#consume(event, deliveries)))
+		// The predecessor comes here, and would wait behind what waits for it.
+		const held = this.#held.get(key);
+		if (held && event.aggregateversion < held.event.aggregateversion) held.holds = MAX_HOLDS;
+		const run = previous.then(
+			() =>
+				new Promise<Verdict>(settle => {
+					const route = this.#routeOf(event.type);
+					this.#waiting.push({ event, deliveries, route, settle, holds: 0 });
+					this.#begin();
+				})
 		);
 		this.#chains.set(key, run);
 		void run.finally(() => {
@@ -154,6 +192,112 @@ export class Inbox {
 		});
 		return run;
 	};
+
+	#begin(): void {
+		while (this.#running < this.#concurrency && this.#waiting.length > 0) {
+			this.#running++;
+			void this.#work(this.#takeTogether()).finally(() => {
+				this.#running--;
+				this.#begin();
+			});
+		}
+	}
+
+	/** The next delivery, and where more wait than there is room for, some that can go with it. */
+	#takeTogether(): Delivery[] {
+		const free = this.#concurrency - this.#running + 1;
+		const share = Math.min(this.#maxTogether, Math.ceil(this.#waiting.length / free));
+		const taken = [this.#waiting.shift()!];
+		// What was delivered before may be what does not work: it goes alone.
+		while (taken.length < share && taken.every(isOrdinary) && isOrdinary(this.#waiting[0]))
+			taken.push(this.#waiting.shift()!);
+		return taken;
+	}
+
+	async #work(taken: readonly Delivery[]): Promise<void> {
+		// A delivery that comes for the first time, alone, is most likely in order: that is looked at when it enters.
+		const first = taken.length === 1 && taken[0]!.deliveries === 1;
+		const due = this.ordered && !first ? await this.#withoutEarly(taken) : taken;
+		if (due.length > 1 && (await this.#handleTogether(due))) return;
+		for (const delivery of due) {
+			const { event, deliveries } = delivery;
+			const verdict = await runInContext(contextOf(event), () => this.#consume(event, deliveries));
+			this.#settleOrHold(delivery, verdict);
+		}
+	}
+
+	/** Those whose predecessor is there. The others are told by one look, which locks nothing and is no attempt. */
+	async #withoutEarly(taken: readonly Delivery[]): Promise<readonly Delivery[]> {
+		const cursors = await this.#database
+			.query<Pick<Cursor, "version" | "blocked">>(LOOK, [
+				this.consumer,
+				taken.map(({ event }) => event.aggregatetype),
+				taken.map(({ event }) => event.aggregateid)
+			])
+			// What is wrong will show when they enter.
+			.catch(() => []);
+		return taken.filter((delivery, index) => {
+			const { version, blocked } = cursors[index] ?? { version: Infinity, blocked: false };
+			const { event, deliveries } = delivery;
+			if (blocked || version >= event.aggregateversion - 1) return true;
+			this.#settleOrHold(delivery, this.#outOfOrder(event, deliveries, version === 0));
+			return false;
+		});
+	}
+
+	/** An event whose predecessor is most likely being handled elsewhere waits for it here before it is sent back. */
+	#settleOrHold(delivery: Delivery, verdict: Verdict): void {
+		const { event, settle } = delivery;
+		this.#held.delete(event.subject);
+		const isEarly = !verdict.done && this.#early.has(event.id);
+		if (!isEarly || delivery.holds >= MAX_HOLDS) {
+			if (isEarly) this.#metrics.outOfOrder.inc({ consumer: this.consumer });
+			settle(verdict);
+			return;
+		}
+		delivery.holds++;
+		this.#held.set(event.subject, delivery);
+		setTimeout(
+			() => {
+				this.#waiting.push(delivery);
+				this.#begin();
+			},
+			HOLD_MS * (0.5 + Math.random())
+		);
+	}
+
+	/**
+	 * Handles events of different aggregates in one transaction, which costs much less than one each.
+	 * Whatever goes wrong undoes all of it; answers false then, and each is handled on its own.
+	 */
+	async #handleTogether(deliveries: readonly Delivery[]): Promise<boolean> {
+		if (
+			this.#reset ||
+			deliveries.some(({ event }) => problemsOf(event.type, event.data).length > 0)
+		)
+			return false;
+		try {
+			crashPoint("consumer.before-transaction");
+			const verdicts = await this.#database.together(
+				deliveries.map(({ event, deliveries: count, route }) => ({
+					context: contextOf(event),
+					work: (tx: Tx) =>
+						runInContext(contextOf(event), () => this.#enterAndRun(route!, event, count, tx))
+				}))
+			);
+			crashPoint("consumer.after-commit");
+			deliveries.forEach((delivery, index) => {
+				if (!verdicts[index]) this.#countHandled(delivery.event);
+				this.#settleOrHold(delivery, verdicts[index] ?? DONE);
+			});
+			return true;
+		} catch (error) {
+			this.#logger.info(
+				`${this.consumer}: ${deliveries.length} events are handled one by one: ${String(error)}`
+			);
+			return false;
+		}
+	}
 
 	async #consume(event: Envelope, deliveries: number): Promise<Verdict> {
 		const route = this.#routeOf(event.type);
@@ -184,7 +328,8 @@ export class Inbox {
 
 	async #try(route: Route, event: Envelope, deliveries: number): Promise<Verdict> {
 		// Counted before the handler runs, so that an event that kills the process is counted too.
-		const counted = deliveries > 1 && !this.#early.delete(event.id);
+		const wasEarly = this.#early.delete(event.id);
+		const counted = deliveries > 1 && !wasEarly;
 		try {
 			if (counted && (await this.#startAttempt(event)) > MAX_ATTEMPTS)
 				return await this.#bury(event, deliveries, "exhausted");
@@ -219,21 +364,35 @@ export class Inbox {
 		crashPoint("consumer.before-transaction");
 		const verdict = await this.#database.transaction(async tx => {
 			if (this.#reset) await shareWithRebuild(tx, this.consumer);
-			const early = await this.#enter(tx, event, deliveries);
-			if (early) return early;
-			crashPoint("consumer.after-enter");
-			await this.#run(route, event, tx);
-			crashPoint("consumer.before-commit");
-			return undefined;
+			return this.#enterAndRun(route, event, deliveries, tx);
 		});
 		crashPoint("consumer.after-commit");
 		if (verdict) return verdict;
+		this.#countHandled(event);
+		return DONE;
+	}
+
+	/** Undefined where the handler has run; else why it did not. */
+	async #enterAndRun(
+		route: Route,
+		event: Envelope,
+		deliveries: number,
+		tx: Tx
+	): Promise<Verdict | undefined> {
+		const early = await this.#enter(tx, event, deliveries);
+		if (early) return early;
+		crashPoint("consumer.after-enter");
+		await this.#run(route, event, tx);
+		crashPoint("consumer.before-commit");
+		return undefined;
+	}
+
+	#countHandled(event: Envelope): void {
 		this.#metrics.handled.inc({ consumer: this.consumer });
 		this.#metrics.recordedToHandled.observe(
 			{ consumer: this.consumer },
 			(Date.now() - Date.parse(event.time)) / 1_000
 		);
-		return DONE;
 	}
 
 	#run({ handler, type, data }: Route, event: Envelope, tx: Tx): Promise<void> | undefined {
@@ -262,7 +421,7 @@ export class Inbox {
 		deliveries: number
 	): Promise<Verdict> {
 		if (version >= event.aggregateversion) return this.#duplicate();
-		if (!blocked) return this.#outOfOrder(event, deliveries);
+		if (!blocked) return this.#outOfOrder(event, deliveries, version === 0);
 		await this.#keep(tx, event, deliveries, "predecessor");
 		return DONE;
 	}
@@ -273,11 +432,11 @@ export class Inbox {
 	}
 
 	/** The predecessor is on its way on another replica. */
-	#outOfOrder(event: Envelope, deliveries: number): Verdict {
-		this.#metrics.outOfOrder.inc({ consumer: this.consumer });
+	#outOfOrder(event: Envelope, deliveries: number, unbegun: boolean): Verdict {
 		this.#early.add(event.id);
 		if (this.#early.size > 10_000) this.#early.clear();
-		return retry((25 + Math.random() * 50) * Math.min(deliveries, 20));
+		const delayMs = (25 + Math.random() * 50) * Math.min(deliveries, 20);
+		return { done: false, delayMs, ...(unbegun ? { unbegun } : {}) };
 	}
 
 	// An ordered consumer passes over types it has no handler for, but has to count them.
@@ -462,32 +621,39 @@ export class Inbox {
 			{ patient: true }
 		);
 
+	/** Begins with an aggregate at this event. Where it cannot be written down, the stream says so again. */
+	readonly begin = async (event: Envelope): Promise<void> => {
+		try {
+			await this.#database.query(
+				`UPDATE inbox_cursor SET version = $4::int - 1 WHERE consumer = $1 AND aggregate_type = $2
+				   AND aggregate_id = $3 AND version = 0 AND NOT blocked`,
+				this.#place(event)
+			);
+			this.#logger.warn(
+				`${this.consumer} begins ${event.subject} with event ${event.aggregateversion}: there is no earlier one any more.`
+			);
+		} catch (error) {
+			this.#logger.warn(`${this.consumer} begins ${event.subject} later: ${String(error)}`);
+		}
+	};
+
 	/**
 	 * Hands a dead letter to its handler once more, on the same way as a delivery. One whose
 	 * predecessor is not settled yet waits; one that fails again stays what it was.
 	 */
 	async replay(letterId: string, by: string): Promise<Replayed> {
 		try {
-			const replayed = await this.#database.transaction(async (tx): Promise<Replayed> => {
-				const letter = await this.#lockLetter(tx, letterId);
-				if (!letter) return { outcome: "settled-before" };
-				const { envelope: event, reason } = letter;
-				const route = this.#routeOf(event.type);
-				if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
-				if (!route) return { outcome: "failed", error: REASONS.unknown };
-				const problems = problemsOf(event.type, event.data);
-				if (problems.length > 0) throw new InvalidEventError(event.type, problems);
-				if (this.#reset) await shareWithRebuild(tx, this.consumer);
-				if (this.ordered) {
-					const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
-					if (event.aggregateversion > cursor.version + 1) return { outcome: "waiting" };
-				}
-				if (await tx.one(ENTER, [this.consumer, event.id]))
-					await runInContext(contextOf(event), async () => this.#run(route, event, tx));
-				await this.#settle(tx, letter, "resolved", by, null);
-				crashPoint("replay.before-commit");
-				return { outcome: "resolved" };
-			});
+			const found = await this.#database.one<{ envelope: Envelope }>(LETTER, [
+				letterId,
+				this.consumer
+			]);
+			if (!found) return { outcome: "settled-before" };
+			// What the handler records is caused by the event, as at its delivery.
+			const context = contextOf(found.envelope);
+			const replayed = await this.#database.transaction(
+				tx => runInContext(context, () => this.#replayIn(tx, letterId, by)),
+				context
+			);
 			crashPoint("replay.after-commit");
 			return replayed;
 		} catch (error) {
@@ -500,6 +666,26 @@ export class Inbox {
 		}
 	}
 
+	async #replayIn(tx: Tx, letterId: string, by: string): Promise<Replayed> {
+		const letter = await this.#lockLetter(tx, letterId);
+		if (!letter) return { outcome: "settled-before" };
+		const { envelope: event, reason } = letter;
+		const route = this.#routeOf(event.type);
+		if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
+		if (!route) return { outcome: "failed", error: REASONS.unknown };
+		const problems = problemsOf(event.type, event.data);
+		if (problems.length > 0) throw new InvalidEventError(event.type, problems);
+		if (this.#reset) await shareWithRebuild(tx, this.consumer);
+		if (this.ordered) {
+			const cursor = (await tx.one<Cursor>(LOCK_CURSOR, this.#place(event).slice(0, 3)))!;
+			if (event.aggregateversion > cursor.version + 1) return { outcome: "waiting" };
+		}
+		if (await tx.one(ENTER, [this.consumer, event.id])) await this.#run(route, event, tx);
+		await this.#settle(tx, letter, "resolved", by, null);
+		crashPoint("replay.before-commit");
+		return { outcome: "resolved" };
+	}
+
 	/** Gives a dead letter up: its event never takes effect here, and what comes after it can be replayed. */
 	async discard(letterId: string, by: string, note: string): Promise<void> {
 		await this.#database.transaction(async tx => {
@@ -510,10 +696,7 @@ export class Inbox {
 
 	/** Locks the aggregate first, as deliveries do, and then the letter; undefined where it is settled. */
 	async #lockLetter(tx: Tx, letterId: string): Promise<LetterRow | undefined> {
-		const found = await tx.one<{ envelope: Envelope }>(
-			"SELECT envelope FROM dead_letter WHERE id = $1 AND consumer = $2",
-			[letterId, this.consumer]
-		);
+		const found = await tx.one<{ envelope: Envelope }>(LETTER, [letterId, this.consumer]);
 		if (!found) return undefined;
 		if (this.ordered) await tx.one(LOCK_CURSOR, this.#place(found.envelope).slice(0, 3));
 		return tx.one<LetterRow>(
@@ -599,10 +782,14 @@ export class Inbox {
 				await reset(tx);
 				for (const table of ["inbox", "inbox_cursor", "inbox_attempt"])
 					await tx.query(`DELETE FROM ${table} WHERE consumer = $1`, [this.consumer]);
+				const given = withoutRecords(tx, this.consumer);
+				const discarded = await this.#discarded(tx);
 				for await (const events of history())
 					for (const event of events) {
 						const route = this.#routeOf(event.type);
-						await runInContext(contextOf(event), async () => route && this.#run(route, event, tx));
+						if (!route) throw new Error(`${REASONS.unknown} ${event.type}.`);
+						if (!discarded.has(event.id))
+							await runInContext(contextOf(event), async () => this.#run(route, event, given));
 						await tx.query(ENTER, [this.consumer, event.id]);
 						await tx.query(PUT_CURSOR, this.#place(event));
 						count++;
@@ -619,7 +806,26 @@ export class Inbox {
 		);
 		return count;
 	}
+
+	/** Events that somebody has given up: they stay without effect. */
+	async #discarded(tx: Queries): Promise<Set<string>> {
+		const rows = await tx.query<{ event_id: string }>(
+			"SELECT event_id FROM dead_letter WHERE consumer = $1 AND state = 'discarded'",
+			[this.consumer]
+		);
+		return new Set(rows.map(row => row.event_id));
+	}
 }
+
+/** A projection that recorded facts would record them again at each rebuild. */
+const withoutRecords = (tx: Tx, consumer: string): Tx =>
+	Object.create(tx, {
+		record: {
+			value: () => {
+				throw new Error(`${consumer} is a projection: it records nothing.`);
+			}
+		}
+	}) as Tx;
 
 const contextOf = (event: Envelope) => ({
 	requestId: event.requestid,
@@ -643,26 +849,41 @@ function uuidOf(text: string): string {
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
+const LETTER = "SELECT envelope FROM dead_letter WHERE id = $1 AND consumer = $2";
 const REBUILD_LOCK = 0x7265626c;
 const shareWithRebuild = (tx: Queries, consumer: string) =>
 	tx.query("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))", [REBUILD_LOCK, consumer]);
 
+const prepared = (name: string, text: string): Prepared => ({ name: `inbox-${name}`, text });
 const ENTERED = "SELECT 1 FROM inbox WHERE consumer = $1 AND event_id = $2";
-const ENTER =
-	"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id";
+const ENTER = prepared(
+	"enter",
+	"INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id"
+);
 /** Locks the aggregate's cursor and moves it on where it is the event's turn. */
-const MOVE_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version, moved)
+const MOVE_CURSOR_SQL = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version, moved)
 	VALUES ($1, $2, $3, CASE WHEN $4::int = 1 THEN 1 ELSE 0 END, $4::int = 1)
 	ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET
 		version = CASE WHEN c.version = $4::int - 1 AND NOT c.blocked THEN $4::int ELSE c.version END,
 		moved = c.version = $4::int - 1 AND NOT c.blocked
 	RETURNING version, blocked, moved`;
+const MOVE_CURSOR = prepared("move", MOVE_CURSOR_SQL);
 /** The same, and enters the event; both in one go, since every event passes here. */
-const ENTER_IN_ORDER = `WITH cursor AS (${MOVE_CURSOR}),
+const ENTER_IN_ORDER = prepared(
+	"enter-in-order",
+	`WITH cursor AS (${MOVE_CURSOR_SQL}),
 	entered AS (
 		INSERT INTO inbox (consumer, event_id) SELECT $1, $5::uuid FROM cursor WHERE moved
 		ON CONFLICT DO NOTHING RETURNING event_id)
-	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`;
+	SELECT version, blocked, moved, EXISTS (SELECT FROM entered) AS entered FROM cursor`
+);
+const LOOK = prepared(
+	"look",
+	`SELECT coalesce(c.version, 0) AS version, coalesce(c.blocked, false) AS blocked
+	FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY AS e(type, id, place)
+	LEFT JOIN inbox_cursor c ON c.consumer = $1 AND c.aggregate_type = e.type AND c.aggregate_id = e.id
+	ORDER BY e.place`
+);
 // The no-op update locks the row, which an INSERT … DO NOTHING would not.
 const LOCK_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)
 	VALUES ($1, $2, $3, 0)
@@ -674,20 +895,3 @@ const PUT_CURSOR = `INSERT INTO inbox_cursor (consumer, aggregate_type, aggregat
 		DO UPDATE SET version = excluded.version, blocked = false`;
 const BLOCK =
 	"UPDATE inbox_cursor SET blocked = true WHERE consumer = $1 AND aggregate_type = $2 AND aggregate_id = $3";
-
-/** Lets at most `max` pieces of work run at once; the others wait in line. */
-function createLimit(max: number): <T>(work: () => Promise<T>) => Promise<T> {
-	let running = 0;
-	const waiting: (() => void)[] = [];
-	return async work => {
-		if (running >= max) await new Promise<void>(resolve => waiting.push(resolve));
-		else running++;
-		try {
-			return await work();
-		} finally {
-			const next = waiting.shift();
-			if (next) next();
-			else running--;
-		}
-	};
-}

@@ -13,6 +13,7 @@ import {
 	type JetStreamManager,
 	type JsMsg,
 	type NatsConnection,
+	type StoredMsg,
 	type StreamConfig
 } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,8 +37,13 @@ import {
 export const STREAM = "EVENTS";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
+/** So many wait here to be handled; enough to handle some of them together. */
+const MAX_PULLED = 64;
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
+/** Deliveries, and so some ten seconds, after which it is looked whether an event waits for what is not there. */
+const PATIENT_DELIVERIES = 20;
+const LOOK_EVERY_MS = 500;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -46,6 +52,8 @@ interface Subscription {
 	readonly aggregateType: string;
 	readonly underway: Map<JsMsg, Promise<void>>;
 	messages: ConsumerMessages | undefined;
+	/** The place of the oldest message that the consumer is not done with, looked up not long ago. */
+	oldest: Promise<number | undefined> | undefined;
 	stopping: boolean;
 	loop: Promise<void>;
 }
@@ -165,6 +173,7 @@ export class JetStream implements EventStream {
 				aggregateType,
 				underway: new Map(),
 				messages: undefined,
+				oldest: undefined,
 				stopping: false,
 				loop: Promise.resolve()
 			};
@@ -290,7 +299,7 @@ export class JetStream implements EventStream {
 	): Promise<ConsumerState> {
 		const oldest =
 			num_pending + num_ack_pending > 0
-				? await this.#timeOfNext(aggregateType, ack_floor.stream_seq + 1)
+				? (await this.#next(aggregateType, ack_floor.stream_seq + 1))?.time
 				: undefined;
 		return {
 			consumer,
@@ -301,13 +310,10 @@ export class JetStream implements EventStream {
 		};
 	}
 
-	/** When the first message of a topic from this place on was stored. */
-	async #timeOfNext(aggregateType: string, sequence: number): Promise<Date | undefined> {
+	/** The first message of a topic from this place on. */
+	async #next(aggregateType: string, sequence: number): Promise<StoredMsg | undefined> {
 		const query = { seq: sequence, next_by_subj: natsSubjects(aggregateType) };
-		return this.#manager.streams.getMessage(STREAM, query).then(
-			({ time }) => time,
-			() => undefined
-		);
+		return this.#manager.streams.getMessage(STREAM, query).catch(() => undefined);
 	}
 
 	async #ensureConsumer(subscription: Subscription): Promise<void> {
@@ -315,7 +321,7 @@ export class JetStream implements EventStream {
 		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
-			max_ack_pending: 256,
+			max_ack_pending: 512,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
 			filter_subject: natsSubjects(aggregateType)
@@ -384,7 +390,7 @@ export class JetStream implements EventStream {
 					durableName(subscriber.name, aggregateType)
 				);
 				subscription.messages = await pull.consume({
-					max_messages: 64,
+					max_messages: MAX_PULLED,
 					idle_heartbeat: 1_000,
 					expires: 5_000,
 					abort_on_missing_resource: true
@@ -414,15 +420,35 @@ export class JetStream implements EventStream {
 		subscription.underway.set(message, run);
 	}
 
-	async #handle({ subscriber }: Subscription, message: JsMsg): Promise<void> {
+	async #handle(subscription: Subscription, message: JsMsg): Promise<void> {
+		const { subscriber } = subscription;
+		const { deliveryCount } = message.info;
 		const event = parse(message);
 		const verdict = event
-			? await subscriber.consume(event, message.info.deliveryCount)
+			? await subscriber.consume(event, deliveryCount)
 			: await this.#refuse(subscriber, message);
+		if (event && !verdict.done && verdict.unbegun && deliveryCount >= PATIENT_DELIVERIES)
+			if ((await this.#oldest(subscription)) === message.seq) await subscriber.begin?.(event);
 		if (this.#connection.isClosed()) return;
 		if (verdict.done) message.ack();
 		else message.nak(verdict.delayMs);
 		crashPoint("consumer.after-ack");
+	}
+
+	/** Undefined where it cannot be said at the moment. */
+	#oldest(subscription: Subscription): Promise<number | undefined> {
+		const { subscriber, aggregateType } = subscription;
+		const look = async () => {
+			const name = durableName(subscriber.name, aggregateType);
+			const { ack_floor } = await this.#manager.consumers.info(STREAM, name);
+			return (await this.#next(aggregateType, ack_floor.stream_seq + 1))?.seq;
+		};
+		if (!subscription.oldest) {
+			subscription.oldest = look().catch(() => undefined);
+			const forget = () => (subscription.oldest = undefined);
+			setTimeout(forget, LOOK_EVERY_MS).unref();
+		}
+		return subscription.oldest;
 	}
 
 	async #refuse({ refuse }: Subscriber, { subject, seq, data }: JsMsg): Promise<Verdict> {

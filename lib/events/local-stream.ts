@@ -5,6 +5,7 @@ import type { Consume, EventStream, Receipt, Subscriber } from "./stream.ts";
 interface Consumer {
 	readonly types: ReadonlySet<string>;
 	readonly consume: Consume;
+	readonly begin: Subscriber["begin"];
 	readonly stop: AbortController;
 	readonly running: Set<Promise<void>>;
 }
@@ -29,12 +30,13 @@ export class LocalStream implements EventStream {
 		return { sequence: ++this.#sequence, epoch: "local", duplicate: false };
 	}
 
-	subscribe({ name, aggregateTypes, consume }: Subscriber): Promise<void> {
+	subscribe({ name, aggregateTypes, consume, begin }: Subscriber): Promise<void> {
 		if (this.#consumers.get(name)?.stop.signal.aborted === false)
 			return Promise.reject(new Error(`The consumer '${name}' is subscribed twice.`));
 		this.#consumers.set(name, {
 			types: new Set(aggregateTypes),
 			consume,
+			begin,
 			stop: new AbortController(),
 			running: new Set()
 		});
@@ -70,7 +72,7 @@ function deliver(consumer: Consumer, event: Envelope, first: number): Promise<vo
 }
 
 async function deliverUntilDone(
-	{ consume, stop: { signal } }: Consumer,
+	{ consume, begin, stop: { signal } }: Consumer,
 	event: Envelope,
 	first: number
 ): Promise<void> {
@@ -79,6 +81,8 @@ async function deliverUntilDone(
 		signal.throwIfAborted();
 		const verdict = await consume(event, deliveries);
 		if (verdict.done) return;
+		// The outboxes hand out an aggregate's events one after the other, from the first that there is.
+		if (verdict.unbegun) await begin?.(event);
 		await sleep(verdict.delayMs, undefined, { signal });
 	}
 }

@@ -3,7 +3,7 @@ import type { ServiceBroker } from "moleculer";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { crashPoint } from "../crash-point.ts";
-import type { Database } from "../database.ts";
+import type { Database, Prepared, Queries } from "../database.ts";
 import type { EventMetrics } from "../metrics.ts";
 import { InvalidEventError, problemsOf } from "./catalog.ts";
 import { OUTBOX_COLUMNS, toEnvelope, type Envelope, type OutboxRow } from "./envelope.ts";
@@ -199,7 +199,7 @@ export class Relay {
 			// It may come back once more while we look.
 			this.#healedAt = Date.now();
 			if (stream.kept) await this.#quiet();
-			const lost = await healOutbox(client, stream);
+			const lost = await healOutbox(queriesOf(client), stream);
 			if (lost > 0) {
 				metrics.healed.inc({ group: database.group }, lost);
 				logger.error(
@@ -236,7 +236,9 @@ export class Relay {
 			name: "relay-select",
 			text: `SELECT id, attempts, ${OUTBOX_COLUMNS}
 			 FROM outbox o
-			 WHERE published_at IS NULL AND aggregate_type || '/' || aggregate_id <> ALL ($1::text[])
+			 WHERE published_at IS NULL
+			   AND NOT EXISTS (SELECT FROM unnest($1::text[]) AS active(key)
+			     WHERE active.key = o.aggregate_type || '/' || o.aggregate_id)
 			   AND NOT EXISTS (SELECT FROM outbox f WHERE f.failed_at IS NOT NULL
 			     AND f.aggregate_type = o.aggregate_type AND f.aggregate_id = o.aggregate_id)
 			 ORDER BY id LIMIT ${BATCH}`,
@@ -395,12 +397,25 @@ export class Relay {
 	}
 }
 
+const queriesOf = (client: pg.Client): Pick<Queries, "query"> => ({
+	query: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>
+		(await client.query<Row>(sql, [...bind])).rows
+});
+
 /** The stream has another life by now than the one that an event was published in. */
 class NewLifeError extends Error {
 	constructor() {
 		super("The stream began a new life meanwhile.");
 	}
 }
+
+// Not where the stream has another life by now: a relay that was paused may bring word of the one before.
+const MARK: Prepared = {
+	name: "relay-mark",
+	text: `UPDATE outbox o SET published_at = clock_timestamp(), stream_seq = m.seq, stream_epoch = m.epoch
+		FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m(id, seq, epoch), outbox_stream s
+		WHERE o.id = m.id AND s.epoch = m.epoch RETURNING o.id`
+};
 
 /** Writes down what was published, many rows at a time: while one write is under way the next ones gather. */
 class Marks {
@@ -439,17 +454,11 @@ class Marks {
 			const marks = this.#gathered;
 			this.#gathered = [];
 			try {
-				// Not where the stream has another life by now: a relay that was paused may bring word of the one before.
-				const rows = await this.#database.query<{ id: string }>(
-					`UPDATE outbox o SET published_at = clock_timestamp(), stream_seq = m.seq, stream_epoch = m.epoch
-					 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m(id, seq, epoch), outbox_stream s
-					 WHERE o.id = m.id AND s.epoch = m.epoch RETURNING o.id`,
-					[
-						marks.map(({ id }) => id),
-						marks.map(({ receipt }) => receipt.sequence),
-						marks.map(({ receipt }) => receipt.epoch)
-					]
-				);
+				const rows = await this.#database.query<{ id: string }>(MARK, [
+					marks.map(({ id }) => id),
+					marks.map(({ receipt }) => receipt.sequence),
+					marks.map(({ receipt }) => receipt.epoch)
+				]);
 				const known = new Set(rows.map(({ id }) => id));
 				for (const { id, done, failed } of marks)
 					if (known.has(id)) done();

@@ -9,7 +9,14 @@ export interface Receipt {
 }
 
 /** What a consumer makes of a delivery: done with (handled, known, or dead-lettered), or to be tried again later. */
-export type Verdict = { readonly done: true } | { readonly done: false; readonly delayMs: number };
+export type Verdict =
+	| { readonly done: true }
+	| {
+			readonly done: false;
+			readonly delayMs: number;
+			/** It waits for earlier events of its aggregate, of which none has ever come. */
+			readonly unbegun?: boolean;
+	  };
 export const DONE: Verdict = { done: true };
 
 /** Handles one delivery of an event; `deliveries` counts from 1. It never throws. */
@@ -44,6 +51,11 @@ export interface Subscriber {
 	 * better where it is.
 	 */
 	readonly join?: (aggregateType: string, beginnings: readonly Beginning[]) => Promise<void>;
+	/**
+	 * Told that an event which waits for the beginning of its aggregate waits in vain: the stream has
+	 * nothing earlier. So it is where an aggregate rested for longer than events are kept.
+	 */
+	readonly begin?: (event: Envelope) => Promise<void>;
 }
 
 /** What is in a stream, and since when. */

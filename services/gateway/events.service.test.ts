@@ -216,7 +216,7 @@ describe("the events of all groups", () => {
 	});
 
 	it("are not shown with a hole where a group does not answer", async () => {
-		await node.broker.destroyService(node.broker.getLocalService("orders-events")!);
+		await node.broker.destroyService(node.broker.getLocalService("orders-events"));
 		await expect(node.call("events.topics", {}, admin)).rejects.toMatchObject({
 			type: "GROUP_AWAY",
 			code: 503

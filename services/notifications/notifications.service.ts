@@ -69,7 +69,10 @@ function effects({ broker, logger, db }: JobHost) {
 }
 
 export default implement(notifications)({
-	mixins: [events("notifications", { ordered: false }), jobs("notifications", effects)],
+	mixins: [
+		events("notifications", { ordered: false, batch: true }),
+		jobs("notifications", effects)
+	],
 	actions: {},
 	events: {
 		// From what the event tells: our copy of it may be made later, by another consumer.

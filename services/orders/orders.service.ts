@@ -91,7 +91,7 @@ function wakeWaiters(this: { waiters: Waiters }, { aggregateid }: Envelope): voi
 
 export default implement(orders)({
 	mixins: [
-		events("orders"),
+		events("orders", { batch: true }),
 		timers("orders", {
 			[STOCK_TIMER]: timeout("stock-timeout"),
 			[PAYMENT_TIMER]: timeout("payment-timeout")

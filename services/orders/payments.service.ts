@@ -98,7 +98,7 @@ const effects = ({ db, enqueue }: JobHost) => ({
 });
 
 export default implement(payments)({
-	mixins: [events("orders", { critical: true }), jobs("orders", effects)],
+	mixins: [events("orders", { critical: true, batch: true }), jobs("orders", effects)],
 	actions: {},
 	events: {
 		async "payment.requested.v1"({ data: { orderId, amount, method } }, tx) {

@@ -73,4 +73,19 @@ describe(`the system's own pages (${shape})`, () => {
 				(await fetch(urls[0]! + (path.startsWith("//") ? path.slice(1) : `/api/v1${path}`))).ok
 			).toBe(false);
 	});
+
+	it("shows its topics to admins, and to nobody else", async () => {
+		const admin = await api.login("admin@valence.test");
+		const { status, body } = await api.get("/admin/events/topics", admin);
+		expect(status).toBe(200);
+		const user = body.items.find(({ topic }: { topic: string }) => topic === "user.events");
+		expect(user.messages).toBeGreaterThan(0);
+		expect(user.consumers.map(({ name }: { name: string }) => name)).toContain("recipients");
+		const letters = await api.get("/admin/events/dead-letters", admin);
+		expect(letters.body).toEqual({ items: [], nextCursor: null });
+
+		const ada = await api.newCustomer();
+		expect((await api.get("/admin/events/topics", ada.token)).status).toBe(403);
+		expect((await api.get("/admin/events/topics")).status).toBe(401);
+	});
 });

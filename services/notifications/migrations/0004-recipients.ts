@@ -1,10 +1,7 @@
 import type { Migration } from "../../../lib/migrations.ts";
 
-/** What the consumer `notifications` has copied until now goes on as that of `recipients`. */
+/** What the consumer `notifications` has copied until now, `recipients` goes on with. */
 export const up: Migration = async ({ query }) => {
-	await query(`INSERT INTO inbox (consumer, event_id, processed_at)
-		SELECT 'recipients', event_id, processed_at FROM inbox WHERE consumer = 'notifications'
-		ON CONFLICT DO NOTHING`);
 	await query(`INSERT INTO inbox_cursor (consumer, aggregate_type, aggregate_id, version)
 		SELECT 'recipients', 'user', user_id, 1 FROM recipient ON CONFLICT DO NOTHING`);
 };
