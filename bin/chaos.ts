@@ -4,13 +4,14 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { Ground } from "./chaos/ground.ts";
 import { MUTANTS } from "./chaos/mutants.ts";
 import { lineOf, run, tellResult, violations, type Result } from "./chaos/run.ts";
-import type { Profile } from "./chaos/schedule.ts";
+import { FAULTS, kindsOf, type FaultKind, type Profile } from "./chaos/schedule.ts";
 import { die } from "./console.ts";
 
 interface Options {
 	readonly profile?: Profile;
 	readonly seconds?: number;
 	readonly seed: number;
+	readonly only?: readonly FaultKind[];
 	readonly json: boolean;
 	readonly logs?: string;
 	readonly control?: string;
@@ -43,6 +44,11 @@ const options = new Command("npm run chaos --")
 		parseSeed,
 		randomInt(2 ** 31)
 	)
+	.option(
+		"--only <fault,…>",
+		"only these kinds of faults, to look for what one of them does",
+		parseKinds
+	)
 	.option("--json", "end with one line of JSON; all else goes to standard error", false)
 	.option("--logs <folder>", "keep what the replicas print, with LOG_LEVEL=info")
 	.addOption(
@@ -65,10 +71,17 @@ function parseSeed(text: string): number {
 	return Number(text);
 }
 
+function parseKinds(text: string): FaultKind[] {
+	const kinds = text.split(",") as FaultKind[];
+	if (kinds.every(kind => Object.hasOwn(FAULTS, kind))) return [...new Set(kinds)];
+	throw new InvalidArgumentError(`Kinds are ${Object.keys(FAULTS).join(", ")}.`);
+}
+
 const { seed, json, logs, control, controls } = options;
 const isControl = controls || control !== undefined;
 const profile = options.profile ?? (isControl ? "small" : "full");
 const seconds = options.seconds ?? (isControl ? CONTROL_SECONDS : SECONDS[profile]);
+const kinds = options.only ?? kindsOf(profile);
 const out = json ? process.stderr : process.stdout;
 const say = (line: string) => out.write(`${line}\n`);
 
@@ -88,6 +101,7 @@ async function runOnce(mutant?: string): Promise<Result> {
 		profile,
 		seconds,
 		seed,
+		kinds,
 		mutant,
 		logs,
 		say,
@@ -96,7 +110,7 @@ async function runOnce(mutant?: string): Promise<Result> {
 			ground = made;
 		}
 	});
-	say(`\n${tellResult(result, profile)}`);
+	say(`\n${tellResult(result, kinds)}`);
 	return result;
 }
 

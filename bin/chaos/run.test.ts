@@ -12,7 +12,7 @@ const clean: Verdict = {
 	details: []
 };
 const good = {
-	profile: "small" as const,
+	kinds: kindsOf("small"),
 	byKind: new Map<FaultKind, number>(kindsOf("small").map(kind => [kind, 1])),
 	absorbed: 3,
 	quiescedMs: 1_000,

@@ -20,6 +20,11 @@ it.each([
 	}
 });
 
+it("has only the kinds that it was asked for", () => {
+	const faults = scheduleOf(1, "full", 60, ["cut", "pause"]);
+	expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(["cut", "pause"]));
+});
+
 it("ends in time, where there is time for all", () => {
 	for (const seed of SEEDS) {
 		const faults = scheduleOf(seed, "small", 40);

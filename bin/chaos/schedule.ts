@@ -50,13 +50,18 @@ const MEAN_GAP_MS = 3_000;
 const TAIL_MS = 5_000;
 
 /**
- * Every kind of the profile once, in random order, then random ones until the time is over. A
+ * Every kind once, in random order, then random ones until the time is over. A
  * short run has the same faults closer together. No target suffers from two faults at once; a fault
  * of one and a fault of another may well meet.
  */
-export function scheduleOf(seed: number, profile: Profile, seconds: number): Fault[] {
+export function scheduleOf(
+	seed: number,
+	profile: Profile,
+	seconds: number,
+	kinds: readonly FaultKind[] = kindsOf(profile)
+): Fault[] {
 	const random = new Random(seed);
-	const required = random.shuffle(kindsOf(profile));
+	const required = random.shuffle(kinds);
 	// The longest absence has to end before the run does.
 	const first = required.filter(kind => kind === "nats-35s");
 	const order = [...first, ...required.filter(kind => kind !== "nats-35s")];
@@ -65,7 +70,7 @@ export function scheduleOf(seed: number, profile: Profile, seconds: number): Fau
 	const freeFrom = new Map<string, number>();
 	const faults: Fault[] = [];
 	for (let atMs = FIRST_AT_MS; order.length > 0 || atMs < lastMs;) {
-		const kind = order.shift() ?? random.pick(kindsOf(profile));
+		const kind = order.shift() ?? random.pick(kinds);
 		const durationMs = durationOf(kind, profile, random);
 		const targets = targetsOf(kind, profile);
 		const free = targets.filter(target => (freeFrom.get(target) ?? 0) <= atMs);
@@ -136,6 +141,6 @@ function durationOf(kind: FaultKind, profile: Profile, random: Random): number {
 		case "nats-35s":
 			return 35_000;
 		case "nats-emptied":
-			return random.int(200, 1_000);
+			return random.int(50, 800);
 	}
 }
