@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { randomUUID } from "node:crypto";
 import { Registry } from "prom-client";
+import { setTimeout as sleep } from "node:timers/promises";
 import { testDatabase } from "../../tests/support/database.ts";
 import { envelope } from "../../tests/support/publisher.ts";
 import { currentContext } from "../context.ts";
@@ -48,7 +49,13 @@ class Consumer {
 	after: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
 	readonly inbox: Inbox;
 
-	constructor({ ordered = true, concurrency = 8, name = `consumer-${randomUUID()}` } = {}) {
+	constructor({
+		ordered = true,
+		concurrency = 8,
+		name = `consumer-${randomUUID()}`,
+		batch = false,
+		budgetMs = 5_000
+	} = {}) {
 		this.name = name;
 		const handler: EventHandler = async (event, tx) => {
 			await this.before(event, tx);
@@ -62,7 +69,9 @@ class Consumer {
 			ordered,
 			metrics,
 			logger: silent,
-			concurrency
+			concurrency,
+			batch,
+			budgetMs
 		});
 	}
 
@@ -394,5 +403,132 @@ describe("an aggregate with a dead letter", () => {
 		const verdicts = await Promise.all(ids.map(id => consumer.deliver(eventOf(id))));
 		expect(verdicts).toEqual(ids.map(() => ({ done: true })));
 		expect(await consumer.deadLetters()).toHaveLength(ids.length);
+	});
+});
+
+describe("a handler that takes too long", () => {
+	it("is undone and counted, and what it still does has no effect", async () => {
+		const consumer = new Consumer({ budgetMs: 50 });
+		const event = eventOf();
+		const late = Promise.withResolvers<unknown>();
+		consumer.after = async (_, tx) => {
+			await sleep(150);
+			late.resolve(tx.query("SELECT 1").catch((error: unknown) => error));
+		};
+		expect((await consumer.deliver(event)).done).toBe(false);
+		expect(await late.promise).toBeInstanceOf(Error);
+		expect(await consumer.effects()).toEqual([]);
+		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
+		consumer.after = async () => {};
+		expect(await consumer.deliver(event, 2)).toEqual({ done: true });
+		expect(await consumer.effects()).toEqual([event.id]);
+	});
+});
+
+describe("events that wait together", () => {
+	/** A consumer with one place, taken by an event that is let go once all others wait behind it. */
+	async function behindOne(consumer: Consumer, events: readonly Envelope[]) {
+		const first = eventOf();
+		const gate = Promise.withResolvers<void>();
+		const before = consumer.before;
+		consumer.before = async (event, tx) =>
+			event.id === first.id ? gate.promise : before(event, tx);
+		const verdicts = [first, ...events].map(event => consumer.deliver(event));
+		await sleep(20);
+		gate.resolve();
+		return (await Promise.all(verdicts)).slice(1);
+	}
+	/** How many transactions have made the effects of these events. */
+	const transactions = async (events: readonly Envelope[]) =>
+		(
+			await db.query("SELECT DISTINCT xmin::text FROM effect WHERE event_id = ANY ($1::uuid[])", [
+				events.map(({ id }) => id)
+			])
+		).length;
+	const ten = () => Array.from({ length: 10 }, () => eventOf());
+
+	it("share a transaction where the service allows it, each with a context of its own", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const events = ten();
+		const causes: unknown[] = [];
+		consumer.before = async () => void causes.push(currentContext().causationId);
+		expect(await behindOne(consumer, events)).toEqual(events.map(() => ({ done: true })));
+		expect(causes).toEqual(events.map(({ id }) => id));
+		expect(await transactions(events)).toBe(1);
+	});
+
+	it("have one each where it does not", async () => {
+		const consumer = new Consumer({ concurrency: 1 });
+		const events = ten();
+		await behindOne(consumer, events);
+		expect(await transactions(events)).toBe(10);
+	});
+
+	it("have one each as soon as one of them fails, which alone is tried again", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const events = ten();
+		const [, , , bad] = events;
+		consumer.before = async ({ id }) => {
+			if (id === bad!.id) throw new Error("this one not");
+		};
+		const verdicts = await behindOne(consumer, events);
+		expect(verdicts.map(({ done }) => done)).toEqual(events.map(event => event !== bad));
+		const well = events.filter(event => event !== bad);
+		expect((await consumer.effects()).filter(id => well.some(event => event.id === id))).toEqual(
+			well.map(({ id }) => id)
+		);
+		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
+	});
+
+	it("leave alone what was delivered before, which may be what ends the process", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const first = eventOf();
+		const gate = Promise.withResolvers<void>();
+		consumer.before = async ({ id }) => (id === first.id ? gate.promise : undefined);
+		const [again, fresh] = [eventOf(), eventOf()];
+		const all = [
+			consumer.deliver(first),
+			consumer.deliver(again, 2),
+			consumer.deliver(fresh, 1),
+			consumer.deliver(eventOf(), 1)
+		];
+		await sleep(20);
+		gate.resolve();
+		await Promise.all(all);
+		expect(await transactions([again, fresh])).toBe(2);
+	});
+
+	it("leave out what comes before its predecessor, and does nothing to its order", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const others = ten();
+		const verdicts = behindOne(consumer, [two!, ...others]);
+		const [early, ...rest] = await verdicts;
+		expect(early!.done).toBe(false);
+		expect(rest.every(({ done }) => done)).toBe(true);
+		expect((await consumer.deliver(one!)).done).toBe(true);
+		expect((await consumer.deliver(two!, 2)).done).toBe(true);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+});
+
+describe("an event that comes before its predecessor", () => {
+	it("waits for a moment, and is handled here as soon as another replica has handled that", async () => {
+		const here = new Consumer();
+		const there = new Consumer({ name: here.name });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const waiting = here.deliver(two!);
+		await sleep(10);
+		expect((await there.deliver(one!)).done).toBe(true);
+		expect(await waiting).toEqual({ done: true });
+		expect(await here.effects()).toEqual([one!.id, two!.id]);
+	});
+
+	it("makes room for it where it comes here after all", async () => {
+		const consumer = new Consumer({ concurrency: 1 });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const [early, due] = await Promise.all([consumer.deliver(two!), consumer.deliver(one!)]);
+		expect(early.done).toBe(false);
+		expect(due.done).toBe(true);
 	});
 });

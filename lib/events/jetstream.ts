@@ -35,6 +35,7 @@ import {
 } from "./stream.ts";
 
 export const STREAM = "EVENTS";
+const ADVISORIES = "ADVISORIES";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
 /** So many wait here to be handled; enough to handle some of them together. */
@@ -103,6 +104,7 @@ export class JetStream implements EventStream {
 				ackWaitMs: config.EVENT_ACK_WAIT_MS
 			});
 			await stream.#ensureStream();
+			await stream.#ensureAdvisories();
 			return stream;
 		} catch (error) {
 			await connection.close();
@@ -245,6 +247,35 @@ export class JetStream implements EventStream {
 		return info.created;
 	}
 
+	/**
+	 * Keeps what the server says of messages that it has given up on, which it otherwise tells once to
+	 * whoever listens. Our consumers never let it; so this stream stays empty, or something is wrong.
+	 */
+	async #ensureAdvisories(): Promise<void> {
+		const config: Partial<StreamConfig> = {
+			name: ADVISORIES,
+			subjects: ["MAX_DELIVERIES", "MSG_TERMINATED"].map(
+				kind => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${STREAM}.>`
+			),
+			storage: StorageType.File,
+			max_age: nanos(14 * DAY_MS),
+			num_replicas: this.#settings.replicas
+		};
+		await this.#manager.streams
+			.update(ADVISORIES, config)
+			.catch(error =>
+				isMissing(error) ? this.#manager.streams.add(config) : Promise.reject(error)
+			);
+	}
+
+	/** How many there are; none where the stream of them is gone, until it is made again at a start. */
+	async #advisories(): Promise<number> {
+		return this.#manager.streams.info(ADVISORIES).then(
+			({ state }) => state.messages,
+			error => (isMissing(error) ? 0 : Promise.reject(error))
+		);
+	}
+
 	async #state(): Promise<StreamState> {
 		const look = () => this.#manager.streams.info(STREAM, { subjects_filter: SUBJECTS });
 		const { created, state, config } = await look().catch(async error => {
@@ -265,7 +296,8 @@ export class JetStream implements EventStream {
 			lastSequence: state.last_seq,
 			bytes: state.bytes,
 			maxBytes: config.max_bytes > 0 ? config.max_bytes : undefined,
-			topics
+			topics,
+			advisories: await this.#advisories()
 		};
 	}
 
