@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { randomUUID } from "node:crypto";
-import { Registry } from "prom-client";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Registry, type Counter } from "prom-client";
 import { testDatabase } from "../../tests/support/database.ts";
@@ -56,7 +55,6 @@ class Consumer {
 		name = `consumer-${randomUUID()}`,
 		batch = false,
 		budgetMs = 5_000
-		name = `consumer-${randomUUID()}`
 	} = {}) {
 		this.name = name;
 		const handler: EventHandler = async (event, tx) => {
@@ -69,7 +67,6 @@ class Consumer {
 			consumer: this.name,
 			handlers: new Map([[HANDLED, handler]]),
 			ordered,
-			batch,
 			metrics,
 			logger: silent,
 			concurrency,
@@ -522,6 +519,7 @@ describe("events that wait together", () => {
 			])
 		).length;
 	const ten = () => Array.from({ length: 10 }, () => eventOf());
+
 	it("share a transaction where the service allows it, each with a context of its own", async () => {
 		const consumer = new Consumer({ concurrency: 1, batch: true });
 		const events = ten();
@@ -530,21 +528,35 @@ describe("events that wait together", () => {
 		expect(await behindOne(consumer, events)).toEqual(events.map(() => ({ done: true })));
 		expect(causes).toEqual(events.map(({ id }) => id));
 		expect(await transactions(events)).toBe(1);
+	});
+
 	it("have one each where it does not", async () => {
 		const consumer = new Consumer({ concurrency: 1 });
+		const events = ten();
 		await behindOne(consumer, events);
 		expect(await transactions(events)).toBe(10);
+	});
+
 	it("have one each as soon as one of them fails, which alone is tried again", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const events = ten();
 		const [, , , bad] = events;
 		consumer.before = async ({ id }) => {
 			if (id === bad!.id) throw new Error("this one not");
+		};
 		const verdicts = await behindOne(consumer, events);
 		expect(verdicts.map(({ done }) => done)).toEqual(events.map(event => event !== bad));
 		const well = events.filter(event => event !== bad);
 		expect((await consumer.effects()).filter(id => well.some(event => event.id === id))).toEqual(
 			well.map(({ id }) => id)
 		);
+		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
+	});
+
 	it("leave alone what was delivered before, which may be what ends the process", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const first = eventOf();
+		const gate = Promise.withResolvers<void>();
 		consumer.before = async ({ id }) => (id === first.id ? gate.promise : undefined);
 		const [again, fresh] = [eventOf(), eventOf()];
 		const all = [
@@ -553,9 +565,14 @@ describe("events that wait together", () => {
 			consumer.deliver(fresh, 1),
 			consumer.deliver(eventOf(), 1)
 		];
+		await sleep(20);
+		gate.resolve();
 		await Promise.all(all);
 		expect(await transactions([again, fresh])).toBe(2);
+	});
+
 	it("leave out what comes before its predecessor, and does nothing to its order", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
 		const [one, two] = eventsOf(randomUUID(), 2);
 		const others = ten();
 		const verdicts = behindOne(consumer, [two!, ...others]);
@@ -565,19 +582,30 @@ describe("events that wait together", () => {
 		expect((await consumer.deliver(one!)).done).toBe(true);
 		expect((await consumer.deliver(two!, 2)).done).toBe(true);
 		expect(await consumer.attempts()).toEqual([]);
+	});
+});
+
 describe("an event that comes before its predecessor", () => {
 	it("waits for a moment, and is handled here as soon as another replica has handled that", async () => {
 		const here = new Consumer();
 		const there = new Consumer({ name: here.name });
+		const [one, two] = eventsOf(randomUUID(), 2);
 		const waiting = here.deliver(two!);
 		await sleep(10);
 		expect((await there.deliver(one!)).done).toBe(true);
 		expect(await waiting).toEqual({ done: true });
 		expect(await here.effects()).toEqual([one!.id, two!.id]);
+	});
+
 	it("makes room for it where it comes here after all", async () => {
+		const consumer = new Consumer({ concurrency: 1 });
+		const [one, two] = eventsOf(randomUUID(), 2);
 		const [early, due] = await Promise.all([consumer.deliver(two!), consumer.deliver(one!)]);
 		expect(early.done).toBe(false);
 		expect(due.done).toBe(true);
+	});
+});
+
 describe("a message that is no event", () => {
 	const message = {
 		subject: "events.session.revoked.v1",
@@ -585,6 +613,7 @@ describe("a message that is no event", () => {
 		epoch: "2026-01-01",
 		text: "not\0json"
 	};
+
 	it("becomes one dead letter of each consumer, which holds up nobody and can be discarded", async () => {
 		const [consumer, other] = [new Consumer(), new Consumer({ ordered: false })];
 		for (const { inbox } of [consumer, consumer, other])
@@ -608,14 +637,21 @@ describe("a message that is no event", () => {
 		expect((await consumer.deadLetters()).map(({ state }) => state)).toEqual(["discarded", "dead"]);
 		// The same message again stays what it is.
 		await consumer.inbox.refuse(message);
+		expect((await consumer.deadLetters()).map(({ state }) => state)).toEqual(["discarded", "dead"]);
 		expect((await consumer.deliver(eventOf())).done).toBe(true);
+	});
+
 	it("is tried again where it cannot be kept", async () => {
 		const consumer = new Consumer();
 		jest.spyOn(db, "query").mockRejectedValueOnce(new Error("the database is away"));
 		expect(await consumer.inbox.refuse(message)).toMatchObject({ done: false });
 		expect(await consumer.inbox.refuse(message)).toEqual({ done: true });
+	});
+});
+
 describe("a consumer that is new to a topic", () => {
 	it("begins each aggregate with the first event that there still is, and is new only once", async () => {
+		const consumer = new Consumer();
 		const { inbox } = consumer;
 		const [cut, whole] = [randomUUID(), randomUUID()];
 		expect(await inbox.newTopics()).toEqual(["session"]);
@@ -629,7 +665,10 @@ describe("a consumer that is new to a topic", () => {
 		await consumer.deliver(first!);
 		await consumer.deliver(second!);
 		expect(await consumer.effects()).toEqual([events[4]!.id, events[5]!.id, first!.id, second!.id]);
+	});
+
 	it("and one that is not does not pass over what may still come", async () => {
+		const consumer = new Consumer();
 		await consumer.inbox.join("session", []);
 		const id = randomUUID();
 		const events = eventsOf(id, 8);
@@ -639,24 +678,34 @@ describe("a consumer that is new to a topic", () => {
 		expect((await consumer.deliver(events[7]!)).done).toBe(false);
 		for (const event of events.slice(3)) expect((await consumer.deliver(event)).done).toBe(true);
 		expect(await consumer.effects()).toEqual(events.map(event => event.id));
+	});
+
 	it("begins an aggregate where it is told that nothing comes before, but not one it knows", async () => {
+		const consumer = new Consumer();
 		const [rested, known, dead] = [randomUUID(), randomUUID(), randomUUID()];
 		const late = eventsOf(rested, 9)[8]!;
 		expect(await consumer.deliver(late)).toMatchObject({ done: false, unbegun: true });
 		await consumer.inbox.begin(late);
 		expect((await consumer.deliver(late, 2)).done).toBe(true);
+
 		const events = eventsOf(known, 4);
 		await consumer.deliver(events[0]!);
 		const verdict = await consumer.deliver(events[3]!);
 		expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
 		await consumer.inbox.begin(events[3]!);
 		expect((await consumer.deliver(events[3]!, 2)).done).toBe(false);
+
 		const [poison, ...next] = eventsOf(dead, 3);
+		consumer.before = async ({ id }) => {
 			if (id === poison!.id) throw new Error("poison");
+		};
 		await consumer.deliverUntilDone(poison!);
 		await consumer.inbox.begin(next[1]!);
 		expect(await consumer.cursor(dead)).toEqual({ version: 0, blocked: true });
 		expect(await consumer.effects()).toEqual([late.id, events[0]!.id]);
+	});
+});
+
 describe("events that wait", () => {
 	it("are handled together where the service allows it, and one by one where one of them fails", async () => {
 		const consumer = new Consumer({ batch: true, concurrency: 1 });
@@ -664,18 +713,24 @@ describe("events that wait", () => {
 		consumer.after = async (event, tx) => {
 			const row = await tx.one<{ id: string }>("SELECT pg_current_xact_id()::text AS id");
 			transactions.set(event.id, row!.id);
+		};
 		const some = Array.from({ length: 12 }, () => eventOf());
 		await Promise.all(some.map(event => consumer.deliver(event)));
 		expect(new Set(transactions.values()).size).toBeLessThan(4);
 		expect((await consumer.effects()).toSorted()).toEqual(some.map(({ id }) => id).toSorted());
+
 		const more = Array.from({ length: 12 }, () => eventOf());
 		consumer.after = async event => {
 			if (event.id === more[5]!.id) throw new Error("poison");
+		};
 		const verdicts = await Promise.all(more.map(event => consumer.deliver(event)));
 		expect(verdicts.map(({ done }) => done)).toEqual(more.map((_, index) => index !== 5));
 		const ids = new Set(await consumer.effects());
 		expect(more.map(({ id }) => ids.has(id))).toEqual(more.map((_, index) => index !== 5));
 		expect(await consumer.effects()).toHaveLength(23);
+	});
+});
+
 describe("what the inbox counts", () => {
 	const count = async (metric: keyof EventMetrics, consumer: string, labels: object = {}) => {
 		const { values } = await (metrics[metric] as Counter).get();
@@ -683,8 +738,13 @@ describe("what the inbox counts", () => {
 			.filter(({ labels: of }) => of["consumer"] === consumer)
 			.filter(({ labels: of }) => Object.entries(labels).every(([key, value]) => of[key] === value))
 			.reduce((sum, { value }) => sum + value, 0);
+	};
+
 	it("are effects, duplicates, failures, events that come too early, and dead letters", async () => {
+		const consumer = new Consumer();
 		const [first, second, third] = eventsOf(randomUUID(), 3);
+		await consumer.deliver(second!);
+		await consumer.deliver(first!);
 		await consumer.deliver(first!, 2);
 		expect(await count("outOfOrder", consumer.name)).toBe(1);
 		expect(await count("handled", consumer.name)).toBe(1);
@@ -700,6 +760,7 @@ describe("what the inbox counts", () => {
 		expect(await count("deadLettered", consumer.name, { state: "parked" })).toBe(1);
 		await consumer.inbox.refuse({ subject: "events.session.x", sequence: 1, epoch: "e", text: "" });
 		expect(await count("malformed", consumer.name)).toBe(1);
+		expect(await count("handled", consumer.name)).toBe(1);
 		const { values } = await metrics.recordedToHandled.get();
 		expect(
 			values.find(
