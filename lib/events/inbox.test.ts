@@ -706,31 +706,6 @@ describe("a consumer that is new to a topic", () => {
 	});
 });
 
-describe("events that wait", () => {
-	it("are handled together where the service allows it, and one by one where one of them fails", async () => {
-		const consumer = new Consumer({ batch: true, concurrency: 1 });
-		const transactions = new Map<string, string>();
-		consumer.after = async (event, tx) => {
-			const row = await tx.one<{ id: string }>("SELECT pg_current_xact_id()::text AS id");
-			transactions.set(event.id, row!.id);
-		};
-		const some = Array.from({ length: 12 }, () => eventOf());
-		await Promise.all(some.map(event => consumer.deliver(event)));
-		expect(new Set(transactions.values()).size).toBeLessThan(4);
-		expect((await consumer.effects()).toSorted()).toEqual(some.map(({ id }) => id).toSorted());
-
-		const more = Array.from({ length: 12 }, () => eventOf());
-		consumer.after = async event => {
-			if (event.id === more[5]!.id) throw new Error("poison");
-		};
-		const verdicts = await Promise.all(more.map(event => consumer.deliver(event)));
-		expect(verdicts.map(({ done }) => done)).toEqual(more.map((_, index) => index !== 5));
-		const ids = new Set(await consumer.effects());
-		expect(more.map(({ id }) => ids.has(id))).toEqual(more.map((_, index) => index !== 5));
-		expect(await consumer.effects()).toHaveLength(23);
-	});
-});
-
 describe("what the inbox counts", () => {
 	const count = async (metric: keyof EventMetrics, consumer: string, labels: object = {}) => {
 		const { values } = await (metrics[metric] as Counter).get();
