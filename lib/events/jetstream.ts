@@ -38,6 +38,11 @@ export const STREAM = "EVENTS";
 const ADVISORIES = "ADVISORIES";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
+/**
+ * More than a relay has in its hands: after a loss some of that may come before what is published
+ * again, and a consumer that waits for the rest must be given it all the same.
+ */
+const MAX_ACK_PENDING = 5_000;
 /** So many wait here to be handled; enough to handle some of them together. */
 const MAX_PULLED = 64;
 const RESTART_MS = 500;
@@ -353,7 +358,7 @@ export class JetStream implements EventStream {
 		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
-			max_ack_pending: 512,
+			max_ack_pending: MAX_ACK_PENDING,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
 			filter_subject: natsSubjects(aggregateType)
@@ -471,6 +476,9 @@ export class JetStream implements EventStream {
 	#oldest(subscription: Subscription): Promise<number | undefined> {
 		const { subscriber, aggregateType } = subscription;
 		const look = async () => {
+			const { state } = await this.#manager.streams.info(STREAM);
+			// Nothing was ever dropped: what is missing is being published again, after a loss.
+			if (state.first_seq <= 1) return undefined;
 			const name = durableName(subscriber.name, aggregateType);
 			const { ack_floor } = await this.#manager.consumers.info(STREAM, name);
 			return (await this.#next(aggregateType, ack_floor.stream_seq + 1))?.seq;
