@@ -48,8 +48,9 @@ export const MUTANTS: readonly Mutant[] = [
 		file: "lib/events/relay.ts",
 		edits: [
 			{
-				find: "WHERE published_at IS NULL AND aggregate_type ||",
-				replace: "WHERE published_at IS NULL AND id > $2 AND aggregate_type ||"
+				find: "WHERE published_at IS NULL\n\t\t\t   AND NOT EXISTS (SELECT FROM unnest(",
+				replace:
+					"WHERE published_at IS NULL AND id > $2\n\t\t\t   AND NOT EXISTS (SELECT FROM unnest("
 			},
 			{
 				find: "values: [[...this.#active]]\n\t\t});",
