@@ -30,11 +30,15 @@ export async function untilQuiet(
 	const nats = await connectNats(natsUrl, "chaos");
 	try {
 		let pending: string[] = [];
-		let [before, quiet, quietSince] = ["", 0, 0];
+		let [before, quiet, quietSince, toldAt] = ["", 0, 0, 0];
 		while (elapsed() < withinMs) {
 			const { todo, state } = await look(databases);
 			todo.push(...(await waiting(nats)));
 			pending = todo;
+			if (elapsed() > toldAt + TELL_MS) {
+				toldAt = elapsed();
+				tell(todo.join("; "));
+			}
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
 			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;
