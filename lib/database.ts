@@ -96,6 +96,25 @@ export interface Work<T> {
 export interface TransactionOptions {
 	/** For maintenance that moves much: its statements may take long, and it may wait between them. */
 	readonly patient?: boolean;
+	/** How long each piece of work may take; then it is undone with an OverrunError. */
+	readonly budgetMs?: number;
+}
+
+/** Work in a transaction took longer than it may, and would have held its locks for ever. */
+export class OverrunError extends Error {
+	constructor(budgetMs: number) {
+		super(`It took longer than ${budgetMs} ms in its transaction.`);
+		this.name = "OverrunError";
+	}
+}
+
+async function within<T>(budgetMs: number | undefined, work: Promise<T>): Promise<T> {
+	if (budgetMs === undefined) return work;
+	let timer: NodeJS.Timeout | undefined;
+	const overrun = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(new OverrunError(budgetMs)), budgetMs);
+	});
+	return Promise.race([work, overrun]).finally(() => clearTimeout(timer));
 }
 
 export class Database {
@@ -169,7 +188,7 @@ export class Database {
 	 */
 	async together<T>(
 		pieces: readonly Work<T>[],
-		{ patient = false }: TransactionOptions = {}
+		{ patient = false, budgetMs }: TransactionOptions = {}
 	): Promise<T[]> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
@@ -180,7 +199,9 @@ export class Database {
 				);
 			const done: T[] = [];
 			for (const { work, context } of pieces)
-				done.push(await work(this.#open(client, recorded, after, context, patient)));
+				done.push(
+					await within(budgetMs, work(this.#open(client, recorded, after, context, patient)))
+				);
 			if (recorded.length > 0) {
 				await this.#store(client, recorded);
 				crashPoint("writer.before-commit");
@@ -211,10 +232,13 @@ export class Database {
 				throw new Error("The transaction was rolled back: one of its statements had failed.");
 			return answer;
 		} catch (error) {
+			// Whoever has overrun its time may go on to use the connection, which is no longer its own.
+			if (error instanceof OverrunError) broken = error;
 			// A connection whose last statement may still be running, or that is gone, is of no use any more.
-			await client.query("ROLLBACK").catch((failed: Error) => {
-				broken ??= failed;
-			});
+			else
+				await client.query("ROLLBACK").catch((failed: Error) => {
+					broken ??= failed;
+				});
 			throw error;
 		} finally {
 			client.off("error", onError);

@@ -44,6 +44,7 @@ export class EventMetrics {
 	readonly streamBytes: Gauge;
 	readonly streamMaxBytes: Gauge;
 	readonly streamLastSequence: Gauge;
+	readonly streamAdvisories: Gauge;
 
 	constructor(registry: Registry) {
 		const registers = [registry];
@@ -149,6 +150,11 @@ export class EventMetrics {
 		this.streamLastSequence = gauge(
 			"stream_last_sequence",
 			"Place of the newest event; one that goes down has lost events",
+			[]
+		);
+		this.streamAdvisories = gauge(
+			"stream_advisories",
+			"Messages that the server has given up on; must stay 0",
 			[]
 		);
 	}

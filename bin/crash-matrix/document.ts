@@ -32,20 +32,21 @@ const text = (rows: readonly Row[]): string => {
 
 # Crash matrix
 
-What a death at each step of an event's way leaves behind, and how it heals. Each row is a run on the real backbone
-(PostgreSQL, NATS, a writer and a reader as processes): one command alone, in whose course the process dies, so that it
-is known what this leaves behind; then fifty commands, in the midst of which it dies at the same step again. In the end
-all work is done, and the books have to be in order: nothing lost, nothing double, no effect of what nobody asked for,
-everything of an account in its order, no dead letter open, nothing left in an outbox.
+What a death at each step of an event's way leaves behind, and how it heals. Each row is a run on the real backbone:
+PostgreSQL, NATS, a writer and a reader as processes. One command alone meets the trouble, so that it is known what this
+leaves behind; fifty commands follow. In the end all work is done, and the books have to be in order: nothing lost,
+nothing double, no effect of what nobody asked for, everything of an account in its order, no dead letter open, nothing
+left in an outbox.
 
 ## A process dies
 
-It kills itself (SIGKILL) at a crash point of \`lib/crash-point.ts\`; in the last row the handler does it.
+It kills itself (SIGKILL) at a crash point of \`lib/crash-point.ts\`; in the last row the handler does it. Except where
+it is about dead letters, it dies once more at the same step in the midst of the fifty commands.
 
 ${table(of(POINT_CASES))}
 
-The handler of the dead letters above had failed seven times before, and leases of jobs and timers end early: half a
-minute of waiting shows nothing.
+The handler whose events become dead letters fails for the eighth time at once, and leases of jobs and timers are
+ended early: half a minute of waiting would show nothing.
 
 ## Servers break, links are cut, a replica stands still
 

@@ -152,9 +152,8 @@ const natsEmptied = fault(
 		await untilPublished(scene, probe);
 		const left = await look(scene, probe);
 		await scene.restartNats({ emptied: true });
-		const reader = scene.start("reader");
+		await scene.start("reader");
 		await untilHandled(scene, probe);
-		await reader;
 		const then = await look(scene, probe);
 		return {
 			left: `the event is ${left.outbox}, and no longer in the stream`,
@@ -338,7 +337,7 @@ export const overtaking = fault(
 		};
 	},
 	// Longer, so that the event is not given to the other one while it looks.
-	{ ackWaitMs: 4_000 }
+	{ ackWaitMs: 15_000 }
 );
 const OVERTAKES_WITHIN_MS = 400;
 

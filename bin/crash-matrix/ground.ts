@@ -29,6 +29,7 @@ export const ACK_WAIT_MS = 1_000;
 const LOAD = 50;
 const CLIENTS = 5;
 const PAUSE_MS = 100;
+const SPARES = 2;
 
 /** One PostgreSQL for all scenes; each has databases and a NATS server of its own. */
 export class Ground {
@@ -36,6 +37,7 @@ export class Ground {
 	readonly #guard: ChildProcess;
 	#postgres: EmbeddedPostgres | undefined;
 	#postgresPort = 0;
+	readonly #spares: Replica[] = [];
 	#scenes = 0;
 	#stopping: Promise<void> | undefined;
 
@@ -57,7 +59,7 @@ export class Ground {
 			await ground.startPostgres();
 			// Replicas are killed before they could keep what they compiled; this one does it for all.
 			spawnSync(process.execPath, [join(import.meta.dirname, "node.ts"), "none"], {
-				env: { PATH: process.env["PATH"], ...ground.compiled }
+				env: { PATH: process.env["PATH"], ...ground.#compiled }
 			});
 			await ground.#createTemplates();
 			return ground;
@@ -67,7 +69,7 @@ export class Ground {
 		}
 	}
 
-	get compiled(): NodeJS.ProcessEnv {
+	get #compiled(): NodeJS.ProcessEnv {
 		return { NODE_COMPILE_CACHE: join(this.folder, "compiled") };
 	}
 
@@ -102,6 +104,19 @@ export class Ground {
 		this.#guard.send({ pid, started: startTime(pid) });
 	}
 
+	/** A process that has loaded what takes long; another one begins to. */
+	takeSpare(): Replica {
+		const spare = this.#spares.shift() ?? this.#newSpare();
+		while (this.#spares.length < SPARES) this.#spares.push(this.#newSpare());
+		return spare;
+	}
+
+	#newSpare(): Replica {
+		const spare = new Replica(this.#compiled);
+		this.protect(spare.pid);
+		return spare;
+	}
+
 	/** Fresh databases and a fresh stream, for as long as `play` takes. */
 	async scene<T>(options: SceneOptions, play: (scene: Scene) => Promise<T>): Promise<T> {
 		const name = `scene${++this.#scenes}`;
@@ -128,6 +143,7 @@ export class Ground {
 	}
 
 	async #stop(): Promise<void> {
+		await Promise.all(this.#spares.map(spare => spare.stop()));
 		this.#postgres?.kill();
 		await this.#postgres?.died;
 		// It looks whether anything is left, and clears up.
@@ -225,8 +241,8 @@ export class Scene {
 			new URL(this.nats.url)
 		];
 		if (links) [database.port, nats.port] = [String(links.postgres.port), String(links.nats.port)];
-		const env: NodeJS.ProcessEnv = {
-			...this.#ground.compiled,
+		const { mutant } = this.#options;
+		const env = {
 			NODE_NAME: `${part}-${this.#replicas.length + 1}`,
 			PORT: String(port),
 			NATS_URL: nats.href.replace(/\/$/, ""),
@@ -236,11 +252,12 @@ export class Scene {
 			LOG_LEVEL: "error",
 			...(crashAt ? { CRASH_AT: crashAt } : {}),
 			...(pauseAt ? { PAUSE_AT: pauseAt } : {}),
-			...(mended ? { MENDED: "1" } : {})
+			...(mended ? { MENDED: "1" } : {}),
+			...(mutant ? { MUTANT: mutant } : {})
 		};
-		const replica = new Replica(part, env, this.#options.mutant);
+		const replica = this.#ground.takeSpare();
 		this.#replicas.push(replica);
-		this.#ground.protect(replica.pid);
+		replica.become({ part, env });
 		await replica.ready();
 		if (part === "writer") {
 			const url = `http://127.0.0.1:${port}`;

@@ -105,7 +105,7 @@ async function probeAndLoad(
 	await scene.quiet(quietWithinMs(mutant));
 	if (asks.asks) await until(async () => (await look()).outcomes > 0, `the ${area} is done`);
 	const since = await look();
-	const { absorbed } = scene;
+	const { absorbed } = next;
 	if (!brief) await dieUnderLoad(scene, next, part, point, asks);
 	return conclude(scene, point, STEPS[point], {
 		left: leftBehind(point, left),
@@ -190,7 +190,8 @@ interface Seen {
 function whatHappened(point: CrashPoint, seen: Seen): { next: string; absorbed: string } {
 	const { left, since, answered } = seen;
 	const words: string[] = [];
-	if (!answered)
+	// Elsewhere the client has its answer, or was too slow to hear it.
+	if (!answered && point.startsWith("writer."))
 		words.push(
 			left.command
 				? "the client asks again and is given the stored answer"

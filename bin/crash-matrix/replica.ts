@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LAST_WORDS } from "../../lib/crash-point.ts";
 import type { ReplicaMessage } from "../chaos/replica-process.ts";
 import type { Order } from "./node.ts";
-import type { Part } from "./services.ts";
+import type { Assignment } from "./spare.ts";
 import { until } from "./until.ts";
 
 /** How a process ended, and at which place of the code, as far as it said so. */
@@ -26,11 +26,10 @@ export class Replica {
 	#place: string | undefined;
 	#printed = "";
 
-	constructor(part: Part, env: NodeJS.ProcessEnv, mutant?: string) {
-		const here = import.meta.dirname;
-		const hook = mutant ? ["--import", join(here, "..", "chaos", "mutate.ts")] : [];
-		this.#child = spawn(process.execPath, [...hook, join(here, "node.ts"), part], {
-			env: { PATH: process.env["PATH"], ...env, ...(mutant ? { MUTANT: mutant } : {}) },
+	/** A spare; `env` is what it needs from its very start. */
+	constructor(env: NodeJS.ProcessEnv) {
+		this.#child = spawn(process.execPath, [join(import.meta.dirname, "spare.ts")], {
+			env: { PATH: process.env["PATH"], ...env },
 			// A process group of its own: Ctrl-C reaches the driver alone, which ends the rest.
 			detached: true,
 			stdio: ["ignore", "pipe", "pipe", "ipc"]
@@ -56,6 +55,11 @@ export class Replica {
 
 	get pid(): number {
 		return this.#child.pid!;
+	}
+
+	/** Makes it a replica of this part, with this environment. */
+	become(assignment: Assignment): void {
+		this.#child.send(assignment);
 	}
 
 	/** Waits until it can work; throws where it ends before. */

@@ -38,10 +38,11 @@ export function addEventFigures(
 	});
 	metrics.onRead(async () => {
 		if (!stream.kept) return;
-		const { bytes, maxBytes = 0, lastSequence } = await stream.kept.state();
+		const { bytes, maxBytes = 0, lastSequence, advisories } = await stream.kept.state();
 		events.streamBytes.set(bytes);
 		events.streamMaxBytes.set(maxBytes);
 		events.streamLastSequence.set(lastSequence);
+		events.streamAdvisories.set(advisories);
 		for (const state of await stream.kept.consumers()) {
 			if (inboxes.get(state.consumer)?.group !== group) continue;
 			const labels = { consumer: state.consumer, topic: `${state.aggregateType}.events` };

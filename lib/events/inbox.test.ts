@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { randomUUID } from "node:crypto";
-import { Registry } from "prom-client";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Registry, type Counter } from "prom-client";
 import { testDatabase } from "../../tests/support/database.ts";
 import { envelope } from "../../tests/support/publisher.ts";
 import { currentContext } from "../context.ts";
@@ -48,7 +49,13 @@ class Consumer {
 	after: (event: Envelope, tx: Tx) => Promise<void> = async () => {};
 	readonly inbox: Inbox;
 
-	constructor({ ordered = true, concurrency = 8, name = `consumer-${randomUUID()}` } = {}) {
+	constructor({
+		ordered = true,
+		concurrency = 8,
+		name = `consumer-${randomUUID()}`,
+		batch = false,
+		budgetMs = 5_000
+	} = {}) {
 		this.name = name;
 		const handler: EventHandler = async (event, tx) => {
 			await this.before(event, tx);
@@ -62,7 +69,9 @@ class Consumer {
 			ordered,
 			metrics,
 			logger: silent,
-			concurrency
+			concurrency,
+			batch,
+			budgetMs
 		});
 	}
 
@@ -87,6 +96,19 @@ class Consumer {
 			"SELECT event_id, state, reason, error->>'message' AS message, deliveries FROM dead_letter WHERE consumer = $1 ORDER BY id",
 			[this.name]
 		);
+	/** Replays what is open of these aggregates, all in order, until nothing more is to be had. */
+	async replayAll(ids: readonly string[]): Promise<void> {
+		for (let resolved = 1; resolved > 0;) {
+			resolved = 0;
+			const letters = await db.query<{ id: string }>(
+				`SELECT id FROM dead_letter WHERE consumer = $1 AND aggregate_id = ANY ($2::uuid[])
+				   AND state IN ('dead', 'parked') ORDER BY aggregate_id, aggregate_version`,
+				[this.name, ids]
+			);
+			for (const { id } of letters)
+				if ((await this.inbox.replay(id, "test")).outcome === "resolved") resolved++;
+		}
+	}
 	cursor = (id: string) =>
 		db.one<{ version: number; blocked: boolean }>(
 			"SELECT version, blocked FROM inbox_cursor WHERE consumer = $1 AND aggregate_id = $2",
@@ -352,6 +374,66 @@ describe("the order of an aggregate's events", () => {
 			{ numRuns: 15 }
 		);
 	});
+
+	it("holds, each effect once, whatever fails, is buried, replayed and delivered again, on two nodes", async () => {
+		const step = fc.record({
+			what: fc.constantFrom("deliver", "deliver", "insist", "replay"),
+			aggregate: fc.nat(2),
+			version: fc.integer({ min: 1, max: 5 }),
+			node: fc.nat(1),
+			fails: fc.constantFrom("never", "never", "once", "always", "retryable")
+		});
+		await fc.assert(
+			fc.asyncProperty(
+				fc.array(step, { minLength: 10, maxLength: 40 }),
+				fc.boolean(),
+				async (schedule, batch) => {
+					// Few at once, so that some wait and are handled together.
+					const one = new Consumer({ batch, concurrency: 2 });
+					const nodes = [one, new Consumer({ batch, concurrency: 2, name: one.name })];
+					const aggregates = Array.from({ length: 3 }, () =>
+						eventsOf(randomUUID(), 5, [HANDLED, PASSED, HANDLED])
+					);
+					const ids = aggregates.map(([first]) => first!.aggregateid);
+					const [once, always, retryable] = [new Set<string>(), new Set(), new Set<string>()];
+					for (const node of nodes)
+						node.after = async ({ id }) => {
+							if (retryable.delete(id)) await databaseIsAway();
+							if (always.has(id) || once.delete(id)) throw new Error("it fails");
+						};
+					const steps = schedule.map(async ({ what, aggregate, version, node, fails }) => {
+						const event = aggregates[aggregate]![version - 1]!;
+						const consumer = nodes[node]!;
+						if (what === "replay") return consumer.replayAll([ids[aggregate]!]);
+						if (fails === "once") once.add(event.id);
+						if (fails === "always") always.add(event.id);
+						if (fails === "retryable") retryable.add(event.id);
+						const times = what === "insist" ? MAX_ATTEMPTS + 2 : 1;
+						for (let count = 1; count <= times; count++)
+							if ((await consumer.deliver(event, count)).done) return;
+					});
+					await Promise.all(steps);
+					for (const failing of [once, always, retryable]) failing.clear();
+					await one.replayAll(ids);
+					// What was not done is delivered again, in any case once more.
+					for (const events of aggregates)
+						for (const event of events) {
+							await one.deliverUntilDone(event);
+							await one.replayAll(ids);
+						}
+					const effects = await one.effects();
+					for (const [index, events] of aggregates.entries()) {
+						const handled = events.filter(({ type }) => type === HANDLED).map(({ id }) => id);
+						expect(effects.filter(id => handled.includes(id))).toEqual(handled);
+						expect(await one.cursor(ids[index]!)).toEqual({ version: 5, blocked: false });
+					}
+					const open = (await one.deadLetters()).filter(({ state }) => state !== "resolved");
+					expect(open).toEqual([]);
+				}
+			),
+			{ numRuns: 15 }
+		);
+	}, 60_000);
 });
 
 describe("an aggregate with a dead letter", () => {
@@ -394,5 +476,272 @@ describe("an aggregate with a dead letter", () => {
 		const verdicts = await Promise.all(ids.map(id => consumer.deliver(eventOf(id))));
 		expect(verdicts).toEqual(ids.map(() => ({ done: true })));
 		expect(await consumer.deadLetters()).toHaveLength(ids.length);
+	});
+});
+
+describe("a handler that takes too long", () => {
+	it("is undone and counted, and what it still does has no effect", async () => {
+		const consumer = new Consumer({ budgetMs: 50 });
+		const event = eventOf();
+		const late = Promise.withResolvers<unknown>();
+		consumer.after = async (_, tx) => {
+			await sleep(150);
+			late.resolve(tx.query("SELECT 1").catch((error: unknown) => error));
+		};
+		expect((await consumer.deliver(event)).done).toBe(false);
+		expect(await late.promise).toBeInstanceOf(Error);
+		expect(await consumer.effects()).toEqual([]);
+		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
+		consumer.after = async () => {};
+		expect(await consumer.deliver(event, 2)).toEqual({ done: true });
+		expect(await consumer.effects()).toEqual([event.id]);
+	});
+});
+
+describe("events that wait together", () => {
+	/** A consumer with one place, taken by an event that is let go once all others wait behind it. */
+	async function behindOne(consumer: Consumer, events: readonly Envelope[]) {
+		const first = eventOf();
+		const gate = Promise.withResolvers<void>();
+		const before = consumer.before;
+		consumer.before = async (event, tx) =>
+			event.id === first.id ? gate.promise : before(event, tx);
+		const verdicts = [first, ...events].map(event => consumer.deliver(event));
+		await sleep(20);
+		gate.resolve();
+		return (await Promise.all(verdicts)).slice(1);
+	}
+	/** How many transactions have made the effects of these events. */
+	const transactions = async (events: readonly Envelope[]) =>
+		(
+			await db.query("SELECT DISTINCT xmin::text FROM effect WHERE event_id = ANY ($1::uuid[])", [
+				events.map(({ id }) => id)
+			])
+		).length;
+	const ten = () => Array.from({ length: 10 }, () => eventOf());
+
+	it("share a transaction where the service allows it, each with a context of its own", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const events = ten();
+		const causes: unknown[] = [];
+		consumer.before = async () => void causes.push(currentContext().causationId);
+		expect(await behindOne(consumer, events)).toEqual(events.map(() => ({ done: true })));
+		expect(causes).toEqual(events.map(({ id }) => id));
+		expect(await transactions(events)).toBe(1);
+	});
+
+	it("have one each where it does not", async () => {
+		const consumer = new Consumer({ concurrency: 1 });
+		const events = ten();
+		await behindOne(consumer, events);
+		expect(await transactions(events)).toBe(10);
+	});
+
+	it("have one each as soon as one of them fails, which alone is tried again", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const events = ten();
+		const [, , , bad] = events;
+		consumer.before = async ({ id }) => {
+			if (id === bad!.id) throw new Error("this one not");
+		};
+		const verdicts = await behindOne(consumer, events);
+		expect(verdicts.map(({ done }) => done)).toEqual(events.map(event => event !== bad));
+		const well = events.filter(event => event !== bad);
+		expect((await consumer.effects()).filter(id => well.some(event => event.id === id))).toEqual(
+			well.map(({ id }) => id)
+		);
+		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
+	});
+
+	it("leave alone what was delivered before, which may be what ends the process", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const first = eventOf();
+		const gate = Promise.withResolvers<void>();
+		consumer.before = async ({ id }) => (id === first.id ? gate.promise : undefined);
+		const [again, fresh] = [eventOf(), eventOf()];
+		const all = [
+			consumer.deliver(first),
+			consumer.deliver(again, 2),
+			consumer.deliver(fresh, 1),
+			consumer.deliver(eventOf(), 1)
+		];
+		await sleep(20);
+		gate.resolve();
+		await Promise.all(all);
+		expect(await transactions([again, fresh])).toBe(2);
+	});
+
+	it("leave out what comes before its predecessor, and does nothing to its order", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const others = ten();
+		const verdicts = behindOne(consumer, [two!, ...others]);
+		const [early, ...rest] = await verdicts;
+		expect(early!.done).toBe(false);
+		expect(rest.every(({ done }) => done)).toBe(true);
+		expect((await consumer.deliver(one!)).done).toBe(true);
+		expect((await consumer.deliver(two!, 2)).done).toBe(true);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+});
+
+describe("an event that comes before its predecessor", () => {
+	it("waits for a moment, and is handled here as soon as another replica has handled that", async () => {
+		const here = new Consumer();
+		const there = new Consumer({ name: here.name });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const waiting = here.deliver(two!);
+		await sleep(10);
+		expect((await there.deliver(one!)).done).toBe(true);
+		expect(await waiting).toEqual({ done: true });
+		expect(await here.effects()).toEqual([one!.id, two!.id]);
+	});
+
+	it("makes room for it where it comes here after all", async () => {
+		const consumer = new Consumer({ concurrency: 1 });
+		const [one, two] = eventsOf(randomUUID(), 2);
+		const [early, due] = await Promise.all([consumer.deliver(two!), consumer.deliver(one!)]);
+		expect(early.done).toBe(false);
+		expect(due.done).toBe(true);
+	});
+});
+
+describe("a message that is no event", () => {
+	const message = {
+		subject: "events.session.revoked.v1",
+		sequence: 17,
+		epoch: "2026-01-01",
+		text: "not\0json"
+	};
+
+	it("becomes one dead letter of each consumer, which holds up nobody and can be discarded", async () => {
+		const [consumer, other] = [new Consumer(), new Consumer({ ordered: false })];
+		for (const { inbox } of [consumer, consumer, other])
+			expect(await inbox.refuse(message)).toEqual({ done: true });
+		await consumer.inbox.refuse({ ...message, sequence: 18 });
+		expect(await other.deadLetters()).toHaveLength(1);
+		expect(await consumer.deadLetters()).toMatchObject([
+			{ state: "dead", reason: "it is no event" },
+			{ state: "dead", reason: "it is no event" }
+		]);
+		const letter = (await db.one<{ id: string; type: string; text: string }>(
+			"SELECT id, type, envelope->'data'->>'text' AS text FROM dead_letter WHERE consumer = $1 ORDER BY id",
+			[consumer.name]
+		))!;
+		expect(letter).toMatchObject({ type: "session.revoked.v1", text: "not\uFFFDjson" });
+		expect(await consumer.inbox.replay(letter.id, "ada")).toEqual({
+			outcome: "failed",
+			error: "it is no event"
+		});
+		await consumer.inbox.discard(letter.id, "ada", "A stranger's.");
+		expect((await consumer.deadLetters()).map(({ state }) => state)).toEqual(["discarded", "dead"]);
+		// The same message again stays what it is.
+		await consumer.inbox.refuse(message);
+		expect((await consumer.deadLetters()).map(({ state }) => state)).toEqual(["discarded", "dead"]);
+		expect((await consumer.deliver(eventOf())).done).toBe(true);
+	});
+
+	it("is tried again where it cannot be kept", async () => {
+		const consumer = new Consumer();
+		jest.spyOn(db, "query").mockRejectedValueOnce(new Error("the database is away"));
+		expect(await consumer.inbox.refuse(message)).toMatchObject({ done: false });
+		expect(await consumer.inbox.refuse(message)).toEqual({ done: true });
+	});
+});
+
+describe("a consumer that is new to a topic", () => {
+	it("begins each aggregate with the first event that there still is, and is new only once", async () => {
+		const consumer = new Consumer();
+		const { inbox } = consumer;
+		const [cut, whole] = [randomUUID(), randomUUID()];
+		expect(await inbox.newTopics()).toEqual(["session"]);
+		await inbox.join("session", [{ aggregateId: cut, version: 5 }]);
+		expect(await inbox.newTopics()).toEqual([]);
+		const events = eventsOf(cut, 6);
+		expect((await consumer.deliver(events[5]!)).done).toBe(false);
+		expect((await consumer.deliver(events[4]!)).done).toBe(true);
+		expect((await consumer.deliver(events[5]!, 2)).done).toBe(true);
+		const [first, second] = eventsOf(whole, 2);
+		await consumer.deliver(first!);
+		await consumer.deliver(second!);
+		expect(await consumer.effects()).toEqual([events[4]!.id, events[5]!.id, first!.id, second!.id]);
+	});
+
+	it("and one that is not does not pass over what may still come", async () => {
+		const consumer = new Consumer();
+		await consumer.inbox.join("session", []);
+		const id = randomUUID();
+		const events = eventsOf(id, 8);
+		for (const event of events.slice(0, 3)) await consumer.deliver(event);
+		// Its durable was lost with the stream, which is being filled again.
+		await consumer.inbox.join("session", [{ aggregateId: id, version: 8 }]);
+		expect((await consumer.deliver(events[7]!)).done).toBe(false);
+		for (const event of events.slice(3)) expect((await consumer.deliver(event)).done).toBe(true);
+		expect(await consumer.effects()).toEqual(events.map(event => event.id));
+	});
+
+	it("begins an aggregate where it is told that nothing comes before, but not one it knows", async () => {
+		const consumer = new Consumer();
+		const [rested, known, dead] = [randomUUID(), randomUUID(), randomUUID()];
+		const late = eventsOf(rested, 9)[8]!;
+		expect(await consumer.deliver(late)).toMatchObject({ done: false, unbegun: true });
+		await consumer.inbox.begin(late);
+		expect((await consumer.deliver(late, 2)).done).toBe(true);
+
+		const events = eventsOf(known, 4);
+		await consumer.deliver(events[0]!);
+		const verdict = await consumer.deliver(events[3]!);
+		expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
+		await consumer.inbox.begin(events[3]!);
+		expect((await consumer.deliver(events[3]!, 2)).done).toBe(false);
+
+		const [poison, ...next] = eventsOf(dead, 3);
+		consumer.before = async ({ id }) => {
+			if (id === poison!.id) throw new Error("poison");
+		};
+		await consumer.deliverUntilDone(poison!);
+		await consumer.inbox.begin(next[1]!);
+		expect(await consumer.cursor(dead)).toEqual({ version: 0, blocked: true });
+		expect(await consumer.effects()).toEqual([late.id, events[0]!.id]);
+	});
+});
+
+describe("what the inbox counts", () => {
+	const count = async (metric: keyof EventMetrics, consumer: string, labels: object = {}) => {
+		const { values } = await (metrics[metric] as Counter).get();
+		return values
+			.filter(({ labels: of }) => of["consumer"] === consumer)
+			.filter(({ labels: of }) => Object.entries(labels).every(([key, value]) => of[key] === value))
+			.reduce((sum, { value }) => sum + value, 0);
+	};
+
+	it("are effects, duplicates, failures, events that come too early, and dead letters", async () => {
+		const consumer = new Consumer();
+		const [first, second, third] = eventsOf(randomUUID(), 3);
+		await consumer.deliver(second!);
+		await consumer.deliver(first!);
+		await consumer.deliver(first!, 2);
+		expect(await count("outOfOrder", consumer.name)).toBe(1);
+		expect(await count("handled", consumer.name)).toBe(1);
+		expect(await count("duplicates", consumer.name)).toBe(1);
+		consumer.after = databaseIsAway;
+		await consumer.deliver(second!, 2);
+		consumer.after = fail;
+		await consumer.deliverUntilDone(second!);
+		await consumer.deliver(third!);
+		expect(await count("retries", consumer.name, { reason: "retryable" })).toBe(1);
+		expect(await count("retries", consumer.name, { reason: "failed" })).toBe(MAX_ATTEMPTS);
+		expect(await count("deadLettered", consumer.name, { state: "dead" })).toBe(1);
+		expect(await count("deadLettered", consumer.name, { state: "parked" })).toBe(1);
+		await consumer.inbox.refuse({ subject: "events.session.x", sequence: 1, epoch: "e", text: "" });
+		expect(await count("malformed", consumer.name)).toBe(1);
+		expect(await count("handled", consumer.name)).toBe(1);
+		const { values } = await metrics.recordedToHandled.get();
+		expect(
+			values.find(
+				({ labels, metricName }) =>
+					labels.consumer === consumer.name && metricName?.endsWith("_count")
+			)?.value
+		).toBe(1);
 	});
 });

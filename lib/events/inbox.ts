@@ -31,11 +31,15 @@ export interface InboxOptions {
 	readonly logger: Pick<ServiceBroker["logger"], "info" | "warn" | "error">;
 	/** Deliveries worked on at once. */
 	readonly concurrency?: number;
+	/** How long a handler may take, in milliseconds. */
+	readonly budgetMs?: number;
 }
 
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
+/** Statements that wait are ended before, and tried again without being counted. */
+const HANDLER_BUDGET_MS = 5_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
 const MAX_TOGETHER = 16;
 /** How often and for how long an event waits here for its predecessor, before the stream is asked to bring it again. */
@@ -118,6 +122,7 @@ export class Inbox {
 	readonly #chains = new Map<string, Promise<unknown>>();
 	readonly #concurrency: number;
 	readonly #maxTogether: number;
+	readonly #budgetMs: number;
 	/** Deliveries whose turn in their aggregate has come, and that wait for room. */
 	readonly #waiting: Delivery[] = [];
 	/** By aggregate, deliveries that came before their predecessor and wait here for a moment. */
@@ -136,7 +141,8 @@ export class Inbox {
 		reset,
 		metrics,
 		logger,
-		concurrency = 8
+		concurrency = 8,
+		budgetMs = HANDLER_BUDGET_MS
 	}: InboxOptions) {
 		this.group = database.group;
 		this.consumer = consumer;
@@ -148,6 +154,7 @@ export class Inbox {
 		this.#metrics = metrics;
 		this.#logger = logger;
 		this.#concurrency = concurrency;
+		this.#budgetMs = budgetMs;
 		// A rebuild keeps deliveries out one by one.
 		this.#maxTogether = batch && !reset ? MAX_TOGETHER : 1;
 		for (const [type, handler] of handlers) {
@@ -283,7 +290,8 @@ export class Inbox {
 					context: contextOf(event),
 					work: (tx: Tx) =>
 						runInContext(contextOf(event), () => this.#enterAndRun(route!, event, count, tx))
-				}))
+				})),
+				{ budgetMs: this.#budgetMs }
 			);
 			crashPoint("consumer.after-commit");
 			deliveries.forEach((delivery, index) => {
@@ -362,10 +370,14 @@ export class Inbox {
 
 	async #handle(route: Route, event: Envelope, deliveries: number): Promise<Verdict> {
 		crashPoint("consumer.before-transaction");
-		const verdict = await this.#database.transaction(async tx => {
-			if (this.#reset) await shareWithRebuild(tx, this.consumer);
-			return this.#enterAndRun(route, event, deliveries, tx);
-		});
+		const verdict = await this.#database.transaction(
+			async tx => {
+				if (this.#reset) await shareWithRebuild(tx, this.consumer);
+				return this.#enterAndRun(route, event, deliveries, tx);
+			},
+			undefined,
+			{ budgetMs: this.#budgetMs }
+		);
 		crashPoint("consumer.after-commit");
 		if (verdict) return verdict;
 		this.#countHandled(event);
@@ -673,7 +685,8 @@ export class Inbox {
 		const route = this.#routeOf(event.type);
 		if (reason === REASONS.malformed) return { outcome: "failed", error: reason };
 		if (!route) return { outcome: "failed", error: REASONS.unknown };
-		const problems = problemsOf(event.type, event.data);
+		// As at a delivery: what is only counted need not be understood.
+		const problems = route.handler ? problemsOf(event.type, event.data) : [];
 		if (problems.length > 0) throw new InvalidEventError(event.type, problems);
 		if (this.#reset) await shareWithRebuild(tx, this.consumer);
 		if (this.ordered) {

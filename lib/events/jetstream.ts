@@ -35,8 +35,14 @@ import {
 } from "./stream.ts";
 
 export const STREAM = "EVENTS";
+const ADVISORIES = "ADVISORIES";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIMEOUT_MS = 2_000;
+/**
+ * More than a relay has in its hands: after a loss some of that may come before what is published
+ * again, and a consumer that waits for the rest must be given it all the same.
+ */
+const MAX_ACK_PENDING = 5_000;
 /** So many wait here to be handled; enough to handle some of them together. */
 const MAX_PULLED = 64;
 const RESTART_MS = 500;
@@ -103,6 +109,7 @@ export class JetStream implements EventStream {
 				ackWaitMs: config.EVENT_ACK_WAIT_MS
 			});
 			await stream.#ensureStream();
+			await stream.#ensureAdvisories();
 			return stream;
 		} catch (error) {
 			await connection.close();
@@ -245,6 +252,35 @@ export class JetStream implements EventStream {
 		return info.created;
 	}
 
+	/**
+	 * Keeps what the server says of messages that it has given up on, which it otherwise tells once to
+	 * whoever listens. Our consumers never let it; so this stream stays empty, or something is wrong.
+	 */
+	async #ensureAdvisories(): Promise<void> {
+		const config: Partial<StreamConfig> = {
+			name: ADVISORIES,
+			subjects: ["MAX_DELIVERIES", "MSG_TERMINATED"].map(
+				kind => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${STREAM}.>`
+			),
+			storage: StorageType.File,
+			max_age: nanos(14 * DAY_MS),
+			num_replicas: this.#settings.replicas
+		};
+		await this.#manager.streams
+			.update(ADVISORIES, config)
+			.catch(error =>
+				isMissing(error) ? this.#manager.streams.add(config) : Promise.reject(error)
+			);
+	}
+
+	/** How many there are; none where the stream of them is gone, until it is made again at a start. */
+	async #advisories(): Promise<number> {
+		return this.#manager.streams.info(ADVISORIES).then(
+			({ state }) => state.messages,
+			error => (isMissing(error) ? 0 : Promise.reject(error))
+		);
+	}
+
 	async #state(): Promise<StreamState> {
 		const look = () => this.#manager.streams.info(STREAM, { subjects_filter: SUBJECTS });
 		const { created, state, config } = await look().catch(async error => {
@@ -265,7 +301,8 @@ export class JetStream implements EventStream {
 			lastSequence: state.last_seq,
 			bytes: state.bytes,
 			maxBytes: config.max_bytes > 0 ? config.max_bytes : undefined,
-			topics
+			topics,
+			advisories: await this.#advisories()
 		};
 	}
 
@@ -321,7 +358,7 @@ export class JetStream implements EventStream {
 		const name = durableName(subscriber.name, aggregateType);
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
-			max_ack_pending: 512,
+			max_ack_pending: MAX_ACK_PENDING,
 			// Our inbox decides when an event is given up.
 			max_deliver: -1,
 			filter_subject: natsSubjects(aggregateType)
@@ -439,6 +476,9 @@ export class JetStream implements EventStream {
 	#oldest(subscription: Subscription): Promise<number | undefined> {
 		const { subscriber, aggregateType } = subscription;
 		const look = async () => {
+			const { state } = await this.#manager.streams.info(STREAM);
+			// Nothing was ever dropped: what is missing is being published again, after a loss.
+			if (state.first_seq <= 1) return undefined;
 			const name = durableName(subscriber.name, aggregateType);
 			const { ack_floor } = await this.#manager.consumers.info(STREAM, name);
 			return (await this.#next(aggregateType, ack_floor.stream_seq + 1))?.seq;

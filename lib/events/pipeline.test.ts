@@ -103,7 +103,7 @@ class Consumer {
 				// The tests are in a hurry.
 				return verdict.done
 					? verdict
-					: { done: false, delayMs: Math.min(verdict.delayMs, 10 * deliveries) };
+					: { ...verdict, delayMs: Math.min(verdict.delayMs, 10 * deliveries) };
 			},
 			refuse: inbox.refuse,
 			join: inbox.join,
@@ -187,6 +187,7 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 			await connection.close();
 			return;
 		}
+		await published();
 		await recording.query("UPDATE outbox SET published_at = NULL");
 		relays.at(-1)!.nudge();
 		await published();
@@ -367,6 +368,61 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 			await one.has(id, 15);
 			expect(await one.versions(id)).toEqual(oneTo(15));
 			expect(await one.letters(id)).toEqual([]);
+		}
+	});
+
+	it("that a new consumer comes too late for does not hold up what there still is of its aggregate", async () => {
+		await startRelay(stream);
+		const [cut, whole, rested] = [randomUUID(), randomUUID(), randomUUID()];
+		await record(cut, 1, 4);
+		await record(rested, 1, 2);
+		await published();
+		await under.forget();
+		await record(cut, 5);
+		await record(whole, 1, 2);
+		await published();
+		const consumer = await new Consumer().subscribeTo(stream);
+		await record(cut, 6);
+		await record(whole, 3);
+		await Promise.all([consumer.has(cut, 2), consumer.has(whole, 3)]);
+		expect(await consumer.versions(cut)).toEqual([5, 6]);
+		expect(await consumer.versions(whole)).toEqual([1, 2, 3]);
+		// Of this one there was nothing left when it began.
+		await record(rested, 3, 4);
+		await consumer.has(rested, 2);
+		expect(await consumer.versions(rested)).toEqual([3, 4]);
+		expect(await consumer.letters(rested)).toEqual([]);
+	}, 60_000);
+
+	it("does not stand behind a message that is none: that is a dead letter of each consumer", async () => {
+		const consumers = [
+			await new Consumer().subscribeTo(stream),
+			await new Consumer({ ordered: false }).subscribeTo(stream)
+		];
+		await startRelay(stream);
+		const stranger = await connect({ servers: under.url.split(",") });
+		const text = `not json ${randomUUID()}`;
+		await stranger.jetstream().publish("events.session.revoked.v1", text);
+		await stranger.jetstream().publish("events.session.revoked.v1", Buffer.from([0xff, 0xfe]));
+		await stranger.close();
+		const id = randomUUID();
+		await record(id, 1);
+		for (const consumer of consumers) {
+			await consumer.has(id, 1);
+			const malformed = () =>
+				consuming.query<{ id: string; state: string; text: string }>(
+					`SELECT id, state, envelope->'data'->>'text' AS text FROM dead_letter
+					 WHERE consumer = $1 AND reason = 'it is no event' ORDER BY id`,
+					[consumer.name]
+				);
+			const letters = await until(async () => {
+				const rows = await malformed();
+				return rows.some(row => row.text === text) && rows;
+			}, "a dead letter");
+			for (const { id: letter } of letters) await consumer.inbox.discard(letter, "ada", "Noise.");
+			expect(new Set((await malformed()).map(({ state }) => state))).toEqual(
+				new Set(["discarded"])
+			);
 		}
 	});
 

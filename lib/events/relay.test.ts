@@ -10,7 +10,7 @@ import { Attributes, type Envelope } from "./envelope.ts";
 import { Inbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
 import { LocalStream } from "./local-stream.ts";
 import { Relay } from "./relay.ts";
-import type { EventStream, Receipt, Verdict } from "./stream.ts";
+import { UnpublishableError, type EventStream, type Receipt, type Verdict } from "./stream.ts";
 
 let db: Database;
 let relays: Relay[];
@@ -382,6 +382,135 @@ describe("a lead that was lost", () => {
 		healed.open();
 		await empty();
 		expect(begun).toEqual([stuck, other]);
+	});
+});
+
+describe("an event that is refused", () => {
+	const row = (id: string) =>
+		db.one<{ aside: boolean; attempts: number; last_error: string }>(
+			"SELECT failed_at IS NOT NULL AS aside, attempts, last_error FROM outbox WHERE aggregate_id = $1 AND aggregate_version = 1",
+			[id]
+		);
+	const setAside = (...ids: string[]) =>
+		until(
+			async () => (await Promise.all(ids.map(row))).every(found => found!.aside),
+			"they are set aside",
+			15_000
+		);
+	const counted = async (metric: { get(): Promise<{ values: { value: number }[] }> }) =>
+		(await metric.get()).values.reduce((sum, { value }) => sum + value, 0);
+
+	it("again and again is set aside and holds up its aggregate alone, until somebody mends it", async () => {
+		const stream = new Recorder();
+		const [invalid, refused, failing, well] = Array.from({ length: 4 }, () => randomUUID()) as [
+			string,
+			string,
+			string,
+			string
+		];
+		let tries = 0;
+		stream.before = ({ aggregateid }) => {
+			if (aggregateid === refused) {
+				tries++;
+				throw new UnpublishableError("It is too large.");
+			}
+			if (aggregateid === failing) throw new Error("The stream is away.");
+		};
+		const before = await counted(metrics.setAside);
+		startRelay(stream);
+		// As code of another day may have left it.
+		await db.query(
+			`INSERT INTO outbox (event_id, type, aggregate_type, aggregate_id, aggregate_version, payload)
+			 VALUES (gen_random_uuid(), 'session.revoked.v1', 'session', $1, 1, '{"sessionId": "none"}')`,
+			[invalid]
+		);
+		for (const id of [refused, failing]) await commit(id, 1);
+		for (const id of [invalid, refused]) await commit(id, 2);
+		await setAside(invalid, refused);
+		await commit(well, 1);
+		await until(() => stream.order.includes(`${well}@1`), "one that is well");
+		expect(await row(invalid)).toEqual({
+			aside: true,
+			attempts: 10,
+			last_error: expect.stringContaining("breaks its contract")
+		});
+		expect(await row(refused)).toEqual({
+			aside: true,
+			attempts: 10,
+			last_error: "UnpublishableError: It is too large."
+		});
+		expect(await counted(metrics.setAside)).toBe(before + 2);
+		// Trouble of the stream is no fault of the event's, however long it takes.
+		expect(await row(failing)).toEqual({
+			aside: false,
+			attempts: 0,
+			last_error: "Error: The stream is away."
+		});
+		expect(tries).toBe(10);
+		expect(stream.order).toEqual([`${well}@1`]);
+
+		stream.before = () => {};
+		await db.query("UPDATE outbox SET payload = $2 WHERE aggregate_id = $1", [
+			invalid,
+			JSON.stringify(revoked(invalid))
+		]);
+		await db.query("UPDATE outbox SET failed_at = NULL WHERE failed_at IS NOT NULL");
+		await empty();
+		for (const id of [invalid, refused]) expect(stream.versionsOf(id)).toEqual([1, 2]);
+		expect(stream.versionsOf(failing)).toEqual([1]);
+	}, 30_000);
+});
+
+describe("what the outbox knows of the stream", () => {
+	const marked = (id: string) =>
+		db.one<{ published: boolean; stream_epoch: string | null }>(
+			"SELECT published_at IS NOT NULL AS published, stream_epoch FROM outbox WHERE aggregate_id = $1",
+			[id]
+		);
+
+	it("is nothing of a life of the stream that has ended", async () => {
+		const stream = new Recorder();
+		startRelay(stream);
+		const [before, paused, after] = [randomUUID(), randomUUID(), randomUUID()];
+		await commit(before, 1);
+		await empty();
+		// Another relay has seen a new life while this one stood still with a receipt of the one before.
+		const held = gate();
+		stream.before = ({ aggregateid }) => (aggregateid === paused ? held.opened : undefined);
+		await commit(paused, 1);
+		await db.query("UPDATE outbox_stream SET epoch = 'next'");
+		held.open();
+		await until(() => stream.versionsOf(paused).length > 0, "its publish");
+		// It looks at the stream again, finds the life that it is in, and publishes once more.
+		await until(async () => (await marked(paused))!.published, "the mark");
+		expect(stream.versionsOf(paused)).toEqual([1, 1]);
+		expect(await db.one("SELECT epoch FROM outbox_stream")).toEqual({ epoch: "local" });
+		await commit(after, 1);
+		await empty();
+		expect(stream.versionsOf(after)).toEqual([1]);
+	});
+
+	it("may fail to be written down while the next event is published: it is published again", async () => {
+		const stream = new Recorder();
+		startRelay(stream);
+		const id = randomUUID();
+		const second = gate();
+		let rounds = 0;
+		stream.before = ({ aggregateversion }) => {
+			if (aggregateversion === 1) rounds++;
+			return aggregateversion === 2 && rounds === 1 ? second.opened : undefined;
+		};
+		await commit(randomUUID(), 1);
+		await empty();
+		const marking = jest.spyOn(db, "query").mockRejectedValueOnce(new Error("gone"));
+		rounds = 0;
+		await commit(id, 1, 2);
+		await until(() => marking.mock.calls.length === 1, "the mark of the first");
+		await new Promise(resolve => setTimeout(resolve, 20));
+		marking.mockRestore();
+		second.open();
+		await empty();
+		expect(stream.versionsOf(id)).toEqual([1, 2, 1]);
 	});
 });
 

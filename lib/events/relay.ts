@@ -122,8 +122,7 @@ export class Relay {
 			} finally {
 				this.#leader = false;
 				database.notify = true;
-				// The next lead selects anew what has not begun.
-				for (const [key] of this.#waiting.splice(0)) this.#active.delete(key);
+				this.#dropWaiting();
 				// Who leads next need not repeat what is under way. A lead that was lost waits for nothing: a consumer
 				// may be stuck, and the next lead leaves the aggregates that are under way alone.
 				if (this.#stopping) await Promise.allSettled(this.#chains);
@@ -198,7 +197,11 @@ export class Relay {
 		try {
 			// It may come back once more while we look.
 			this.#healedAt = Date.now();
-			if (stream.kept) await this.#quiet();
+			if (stream.kept) {
+				// They were selected before what is taken back now, and would overtake it.
+				this.#dropWaiting();
+				await this.#quiet();
+			}
 			const lost = await healOutbox(queriesOf(client), stream);
 			if (lost > 0) {
 				metrics.healed.inc({ group: database.group }, lost);
@@ -220,9 +223,14 @@ export class Relay {
 		}
 	}
 
-	/** Whether nothing is known of a loss, so that no new event can take the place of a lost one. */
+	/** Whether this relay leads and nothing is known of a loss, so that no new event can take the place of a lost one. */
 	get #mayPublish(): boolean {
-		return this.#healedAt !== undefined && !this.#healing && !this.#stopping;
+		return this.#leader && this.#healedAt !== undefined && !this.#healing && !this.#stopping;
+	}
+
+	/** Forgets what has not begun; it is selected anew. */
+	#dropWaiting(): void {
+		for (const [key] of this.#waiting.splice(0)) this.#active.delete(key);
 	}
 
 	/** Resolves when it is known, and written down, what became of all that was being published. */

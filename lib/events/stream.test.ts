@@ -190,6 +190,35 @@ describe.each(streamsUnderTest())("the %s", (_name, under) => {
 		);
 	});
 
+	it("says that an event waits in vain for earlier ones, not before all that came before is done", async () => {
+		const [before, event] = [newEvent(), newEvent(randomUUID(), 7)];
+		let finished = false;
+		let tries = 0;
+		const begun: string[] = [];
+		await stream.subscribe({
+			name: newName(),
+			aggregateTypes: ["inventory"],
+			consume: async ({ id }) => {
+				if (id === before.id) return finished ? DONE : { done: false, delayMs: 5 };
+				if (id !== event.id) return DONE;
+				tries++;
+				return begun.length > 0 ? DONE : { done: false, delayMs: 5, unbegun: true };
+			},
+			begin: async ({ id }) => void begun.push(id)
+		});
+		if (!under.keeps) finished = true;
+		await stream.publish(before);
+		const published = stream.publish(event);
+		if (under.keeps) {
+			await until(() => tries > 60, "many tries");
+			expect(begun).toEqual([]);
+			finished = true;
+		}
+		await until(() => begun.length > 0, "word of it");
+		expect(new Set(begun)).toEqual(new Set([event.id]));
+		await published;
+	});
+
 	it("closes, also while a consumer is working", async () => {
 		const event = newEvent();
 		const consumer = new Recorder([event], () => sleep(100, DONE));

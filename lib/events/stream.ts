@@ -68,6 +68,8 @@ export interface StreamState {
 	readonly maxBytes: number | undefined;
 	/** Messages by topic (`order.events`). */
 	readonly topics: Readonly<Record<string, number>>;
+	/** Messages that the server has given up on; none, since our consumers never let it. */
+	readonly advisories: number;
 }
 
 /** How far a consumer is in one topic. */

@@ -1,11 +1,12 @@
 /** The streams that the universal suite is run against; each can be opened as by one process after another. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "nats";
+import { connect, nanos } from "nats";
 import { BreakableServer } from "../../bin/breakable-server.ts";
 import { readConfig } from "../../lib/config.ts";
 import { JetStream, STREAM } from "../../lib/events/jetstream.ts";
 import { LocalStream } from "../../lib/events/local-stream.ts";
 import type { EventStream } from "../../lib/events/stream.ts";
+import { until } from "./until.ts";
 
 export class StreamUnderTest {
 	readonly name: string;
@@ -66,6 +67,21 @@ export class StreamUnderTest {
 			const manager = await connection.jetstreamManager();
 			const { cluster } = await manager.streams.info(STREAM);
 			return this.#servers[Number(cluster!.leader!.slice(1))]!;
+		} finally {
+			await connection.close();
+		}
+	}
+
+	/** The stream forgets all that it has, as it does by age: nobody may delete from it. */
+	async forget(): Promise<void> {
+		const connection = await connect({ servers: this.url.split(",") });
+		try {
+			const { streams } = await connection.jetstreamManager();
+			const { config } = await streams.info(STREAM);
+			await streams.update(STREAM, { max_age: nanos(200), duplicate_window: nanos(100) });
+			await until(async () => (await streams.info(STREAM)).state.messages === 0, "it is empty");
+			const { max_age, duplicate_window } = config;
+			await streams.update(STREAM, { max_age, duplicate_window });
 		} finally {
 			await connection.close();
 		}
