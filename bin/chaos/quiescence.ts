@@ -15,15 +15,16 @@ export interface Quiescence {
 
 const TIMEOUT_MS = 2_000;
 const LOOK_MS = 250;
+const TELL_MS = 10_000;
 /** So many looks in a row have to find nothing to do and nothing new. */
 const LOOKS = 4;
 
-/** Waits at most so long. */
+/** Waits at most so long; `tell` is told now and then what there still is to do. */
 export async function untilQuiet(
 	databases: Databases,
 	natsUrl: string,
 	withinMs: number,
-	{ lookMs = LOOK_MS, looks = LOOKS } = {}
+	{ lookMs = LOOK_MS, looks = LOOKS, tell = (_pending: string) => {} } = {}
 ): Promise<Quiescence> {
 	const began = performance.now();
 	const elapsed = () => Math.round(performance.now() - began);

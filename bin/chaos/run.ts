@@ -100,7 +100,7 @@ export async function run(options: RunOptions): Promise<Result> {
 			databases,
 			natsUrl,
 			options.quietWithinMs,
-			tell
+			{ tell }
 		);
 		tell(quiescedMs === null ? `not quiet: ${pending.join("; ")}` : "quiet");
 		const verdict = check(ledger, await readTook(databases));
