@@ -15,26 +15,31 @@ export interface Quiescence {
 
 const TIMEOUT_MS = 2_000;
 const LOOK_MS = 250;
+const TELL_MS = 10_000;
 /** So many looks in a row have to find nothing to do and nothing new. */
 const LOOKS = 4;
 
-/** Waits at most so long. */
+/** Waits at most so long; `tell` is told now and then what there still is to do. */
 export async function untilQuiet(
 	databases: Databases,
 	natsUrl: string,
 	withinMs: number,
-	{ lookMs = LOOK_MS, looks = LOOKS } = {}
+	{ lookMs = LOOK_MS, looks = LOOKS, tell = (_pending: string) => {} } = {}
 ): Promise<Quiescence> {
 	const began = performance.now();
 	const elapsed = () => Math.round(performance.now() - began);
 	const nats = await connectNats(natsUrl, "chaos");
 	try {
 		let pending: string[] = [];
-		let [before, quiet, quietSince] = ["", 0, 0];
+		let [before, quiet, quietSince, toldAt] = ["", 0, 0, 0];
 		while (elapsed() < withinMs) {
 			const { todo, state } = await look(databases);
 			todo.push(...(await waiting(nats)));
 			pending = todo;
+			if (elapsed() > toldAt + TELL_MS) {
+				toldAt = elapsed();
+				tell(todo.join("; "));
+			}
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
 			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;

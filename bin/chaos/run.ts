@@ -96,7 +96,12 @@ export async function run(options: RunOptions): Promise<Result> {
 		tell("the load ends; everything is healed");
 		await ground.heal();
 		const { databases, natsUrl } = ground;
-		const { ms: quiescedMs, pending } = await untilQuiet(databases, natsUrl, options.quietWithinMs);
+		const { ms: quiescedMs, pending } = await untilQuiet(
+			databases,
+			natsUrl,
+			options.quietWithinMs,
+			{ tell }
+		);
 		tell(quiescedMs === null ? `not quiet: ${pending.join("; ")}` : "quiet");
 		const verdict = check(ledger, await readTook(databases));
 		const { absorbed } = ground;
