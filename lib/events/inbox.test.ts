@@ -71,7 +71,8 @@ class Consumer {
 			logger: silent,
 			concurrency,
 			batch,
-			budgetMs
+			budgetMs,
+			patienceMs: 60
 		});
 	}
 
@@ -523,10 +524,10 @@ describe("events that wait together", () => {
 	it("share a transaction where the service allows it, each with a context of its own", async () => {
 		const consumer = new Consumer({ concurrency: 1, batch: true });
 		const events = ten();
-		const causes: unknown[] = [];
+		const causes: (string | undefined)[] = [];
 		consumer.before = async () => void causes.push(currentContext().causationId);
 		expect(await behindOne(consumer, events)).toEqual(events.map(() => ({ done: true })));
-		expect(causes).toEqual(events.map(({ id }) => id));
+		expect(causes.toSorted()).toEqual(events.map(({ id }) => id).toSorted());
 		expect(await transactions(events)).toBe(1);
 	});
 
@@ -547,9 +548,8 @@ describe("events that wait together", () => {
 		const verdicts = await behindOne(consumer, events);
 		expect(verdicts.map(({ done }) => done)).toEqual(events.map(event => event !== bad));
 		const well = events.filter(event => event !== bad);
-		expect((await consumer.effects()).filter(id => well.some(event => event.id === id))).toEqual(
-			well.map(({ id }) => id)
-		);
+		const effects = (await consumer.effects()).filter(id => well.some(event => event.id === id));
+		expect(effects.toSorted()).toEqual(well.map(({ id }) => id).toSorted());
 		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
 	});
 
@@ -597,12 +597,22 @@ describe("an event that comes before its predecessor", () => {
 		expect(await here.effects()).toEqual([one!.id, two!.id]);
 	});
 
-	it("makes room for it where it comes here after all", async () => {
+	it("makes room for it where it comes here after all, and goes behind it", async () => {
 		const consumer = new Consumer({ concurrency: 1 });
-		const [one, two] = eventsOf(randomUUID(), 2);
-		const [early, due] = await Promise.all([consumer.deliver(two!), consumer.deliver(one!)]);
-		expect(early.done).toBe(false);
-		expect(due.done).toBe(true);
+		const [one, two, three] = eventsOf(randomUUID(), 3);
+		const verdicts = [three!, two!, three!, one!].map(event => consumer.deliver(event));
+		expect(await Promise.all(verdicts)).toEqual(verdicts.map(() => ({ done: true })));
+		expect(await consumer.effects()).toEqual([one!.id, two!.id, three!.id]);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("is sent back after a while, with those behind it, and nothing is tried meanwhile", async () => {
+		const consumer = new Consumer();
+		const [, two, three] = eventsOf(randomUUID(), 3);
+		const verdicts = [two!, three!, two!].map(event => consumer.deliver(event));
+		for (const verdict of await Promise.all(verdicts)) expect(verdict.done).toBe(false);
+		expect(await consumer.effects()).toEqual([]);
+		expect(await consumer.attempts()).toEqual([]);
 	});
 });
 

@@ -1,6 +1,7 @@
 /** The consuming side: each event takes effect once, in the order of its aggregate, or lies in the dead letters. */
 import type { ServiceBroker } from "moleculer";
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runInContext } from "../context.ts";
 import { crashPoint } from "../crash-point.ts";
 import { isRetryable, type Database, type Prepared, type Queries, type Tx } from "../database.ts";
@@ -33,6 +34,8 @@ export interface InboxOptions {
 	readonly concurrency?: number;
 	/** How long a handler may take, in milliseconds. */
 	readonly budgetMs?: number;
+	/** How long an event waits here for its predecessor, in milliseconds. */
+	readonly patienceMs?: number;
 }
 
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
@@ -42,9 +45,10 @@ const MAX_DELAY_MS = 30_000;
 const HANDLER_BUDGET_MS = 5_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
 const MAX_TOGETHER = 16;
-/** How often and for how long an event waits here for its predecessor, before the stream is asked to bring it again. */
-const MAX_HOLDS = 5;
-const HOLD_MS = 20;
+/** How long an event waits here for its predecessor, before the stream is asked to bring it again. */
+const PATIENCE_MS = 1_000;
+/** How often it is looked whether another replica has handled the predecessor. */
+const LOOK_EVERY_MS = 25;
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
 const backoff = (tries: number): Verdict =>
@@ -75,14 +79,29 @@ interface Route {
 	readonly data: (data: unknown) => unknown;
 }
 
-/** A delivery whose turn has come. */
+/** A delivery on its way through the inbox. */
 interface Delivery {
 	readonly event: Envelope;
 	readonly deliveries: number;
 	readonly route: Route | undefined;
 	readonly settle: (verdict: Verdict) => void;
-	/** How often it has waited here for its predecessor. */
-	holds: number;
+	/** Since when it waits for its predecessor. */
+	restsSince: number | undefined;
+}
+
+/** What there is of one aggregate in this process: handled one at a time, the lowest version first. */
+interface Line {
+	readonly deliveries: Delivery[];
+	isBusy: boolean;
+	/** The first of them, where it was found to come before its predecessor. */
+	resting: Delivery | undefined;
+}
+
+/** Behind those of lower versions. */
+function putInLine({ deliveries }: Line, delivery: Delivery): void {
+	const { aggregateversion } = delivery.event;
+	const place = deliveries.findLastIndex(({ event }) => event.aggregateversion <= aggregateversion);
+	deliveries.splice(place + 1, 0, delivery);
 }
 
 /** Whether nothing is known that speaks against it: it comes for the first time, and there is a handler for it. */
@@ -119,14 +138,14 @@ export class Inbox {
 	readonly #reset: ResetProjection | undefined;
 	readonly #metrics: EventMetrics;
 	readonly #logger: InboxOptions["logger"];
-	readonly #chains = new Map<string, Promise<unknown>>();
+	readonly #lines = new Map<string, Line>();
 	readonly #concurrency: number;
 	readonly #maxTogether: number;
 	readonly #budgetMs: number;
+	readonly #patienceMs: number;
 	/** Deliveries whose turn in their aggregate has come, and that wait for room. */
 	readonly #waiting: Delivery[] = [];
-	/** By aggregate, deliveries that came before their predecessor and wait here for a moment. */
-	readonly #held = new Map<string, Delivery>();
+	#isLooking = false;
 	#running = 0;
 	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
 	readonly #early = new Set<string>();
@@ -142,7 +161,8 @@ export class Inbox {
 		metrics,
 		logger,
 		concurrency = 8,
-		budgetMs = HANDLER_BUDGET_MS
+		budgetMs = HANDLER_BUDGET_MS,
+		patienceMs = PATIENCE_MS
 	}: InboxOptions) {
 		this.group = database.group;
 		this.consumer = consumer;
@@ -155,6 +175,7 @@ export class Inbox {
 		this.#logger = logger;
 		this.#concurrency = concurrency;
 		this.#budgetMs = budgetMs;
+		this.#patienceMs = patienceMs;
 		// A rebuild keeps deliveries out one by one.
 		this.#maxTogether = batch && !reset ? MAX_TOGETHER : 1;
 		for (const [type, handler] of handlers) {
@@ -178,27 +199,33 @@ export class Inbox {
 	}
 
 	/** Handles a delivery. It never throws. */
-	readonly consume = (event: Envelope, deliveries: number): Promise<Verdict> => {
-		const key = event.subject;
-		// A local chain per aggregate: without it replicas of one aggregate's events would only collide in the database.
-		const previous = this.#chains.get(key) ?? Promise.resolve();
-		// The predecessor comes here, and would wait behind what waits for it.
-		const held = this.#held.get(key);
-		if (held && event.aggregateversion < held.event.aggregateversion) held.holds = MAX_HOLDS;
-		const run = previous.then(
-			() =>
-				new Promise<Verdict>(settle => {
-					const route = this.#routeOf(event.type);
-					this.#waiting.push({ event, deliveries, route, settle, holds: 0 });
-					this.#begin();
-				})
-		);
-		this.#chains.set(key, run);
-		void run.finally(() => {
-			if (this.#chains.get(key) === run) this.#chains.delete(key);
+	readonly consume = (event: Envelope, deliveries: number): Promise<Verdict> =>
+		new Promise(settle => {
+			const { subject } = event;
+			let line = this.#lines.get(subject);
+			if (!line) {
+				line = { deliveries: [], isBusy: false, resting: undefined };
+				this.#lines.set(subject, line);
+			}
+			const route = this.#routeOf(event.type);
+			putInLine(line, { event, deliveries, route, settle, restsSince: undefined });
+			this.#advance(subject, line);
 		});
-		return run;
-	};
+
+	/** Has the next of an aggregate's deliveries wait for room, unless one is under way or has to wait for its predecessor. */
+	#advance(subject: string, line: Line): void {
+		const [next] = line.deliveries;
+		if (line.isBusy || (next && next === line.resting)) return;
+		line.resting = undefined;
+		if (!next) {
+			this.#lines.delete(subject);
+			return;
+		}
+		line.isBusy = true;
+		line.deliveries.shift();
+		this.#waiting.push(next);
+		this.#begin();
+	}
 
 	#begin(): void {
 		while (this.#running < this.#concurrency && this.#waiting.length > 0) {
@@ -218,7 +245,8 @@ export class Inbox {
 		// What was delivered before may be what does not work: it goes alone.
 		while (taken.length < share && taken.every(isOrdinary) && isOrdinary(this.#waiting[0]))
 			taken.push(this.#waiting.shift()!);
-		return taken;
+		// Replicas that have the same aggregates at the same time lock them in the same order.
+		return taken.sort((a, b) => (a.event.subject < b.event.subject ? -1 : 1));
 	}
 
 	async #work(taken: readonly Delivery[]): Promise<void> {
@@ -229,48 +257,88 @@ export class Inbox {
 		for (const delivery of due) {
 			const { event, deliveries } = delivery;
 			const verdict = await runInContext(contextOf(event), () => this.#consume(event, deliveries));
-			this.#settleOrHold(delivery, verdict);
+			this.#finish(delivery, verdict);
 		}
 	}
 
 	/** Those whose predecessor is there. The others are told by one look, which locks nothing and is no attempt. */
 	async #withoutEarly(taken: readonly Delivery[]): Promise<readonly Delivery[]> {
-		const cursors = await this.#database
-			.query<Pick<Cursor, "version" | "blocked">>(LOOK, [
-				this.consumer,
-				taken.map(({ event }) => event.aggregatetype),
-				taken.map(({ event }) => event.aggregateid)
-			])
-			// What is wrong will show when they enter.
-			.catch(() => []);
+		// What cannot be read will show when they enter.
+		const cursors = await this.#cursorsOf(taken);
 		return taken.filter((delivery, index) => {
 			const { version, blocked } = cursors[index] ?? { version: Infinity, blocked: false };
 			const { event, deliveries } = delivery;
 			if (blocked || version >= event.aggregateversion - 1) return true;
-			this.#settleOrHold(delivery, this.#outOfOrder(event, deliveries, version === 0));
+			this.#finish(delivery, this.#outOfOrder(event, deliveries, version === 0));
 			return false;
 		});
 	}
 
-	/** An event whose predecessor is most likely being handled elsewhere waits for it here before it is sent back. */
-	#settleOrHold(delivery: Delivery, verdict: Verdict): void {
+	/** A delivery is done with, or goes back into its line, to wait for a predecessor that is on its way on another replica. */
+	#finish(delivery: Delivery, verdict: Verdict): void {
 		const { event, settle } = delivery;
-		this.#held.delete(event.subject);
-		const isEarly = !verdict.done && this.#early.has(event.id);
-		if (!isEarly || delivery.holds >= MAX_HOLDS) {
-			if (isEarly) this.#metrics.outOfOrder.inc({ consumer: this.consumer });
-			settle(verdict);
-			return;
+		const line = this.#lines.get(event.subject)!;
+		line.isBusy = false;
+		if (verdict.done || !this.#early.has(event.id)) settle(verdict);
+		else {
+			delivery.restsSince ??= performance.now();
+			const [next] = line.deliveries;
+			// Unless its predecessor has come here meanwhile.
+			if (next && next.event.aggregateversion < event.aggregateversion) putInLine(line, delivery);
+			else {
+				line.deliveries.unshift(delivery);
+				line.resting = delivery;
+			}
+			void this.#look();
 		}
-		delivery.holds++;
-		this.#held.set(event.subject, delivery);
-		setTimeout(
-			() => {
-				this.#waiting.push(delivery);
-				this.#begin();
-			},
-			HOLD_MS * (0.5 + Math.random())
-		);
+		this.#advance(event.subject, line);
+	}
+
+	/** Looks after the aggregates whose next event waits for its predecessor, all by one query, until none does. */
+	async #look(): Promise<void> {
+		if (this.#isLooking) return;
+		this.#isLooking = true;
+		for (;;) {
+			await sleep(LOOK_EVERY_MS * (0.5 + Math.random()));
+			const lines = [...this.#lines.values()].filter(line => line.resting);
+			if (lines.length === 0) break;
+			const resting = lines.map(line => line.resting!);
+			const cursors = await this.#cursorsOf(resting);
+			for (const [index, line] of lines.entries())
+				// One that came meanwhile may be under way.
+				if (line.resting === resting[index]) this.#lookAfter(line, cursors[index]);
+		}
+		this.#isLooking = false;
+	}
+
+	#lookAfter(line: Line, cursor: Pick<Cursor, "version" | "blocked"> | undefined): void {
+		const { event, restsSince } = line.resting!;
+		const isDue = cursor && (cursor.blocked || cursor.version >= event.aggregateversion - 1);
+		if (isDue) line.resting = undefined;
+		else if (performance.now() - restsSince! > this.#patienceMs) {
+			line.resting = undefined;
+			// Those behind it cannot be handled before it.
+			for (const delivery of line.deliveries.splice(0)) {
+				this.#metrics.outOfOrder.inc({ consumer: this.consumer });
+				delivery.settle(
+					this.#outOfOrder(delivery.event, delivery.deliveries, cursor?.version === 0)
+				);
+			}
+		}
+		this.#advance(event.subject, line);
+	}
+
+	/** Where these deliveries' aggregates stand: read without a lock, and nothing where it cannot be read. */
+	#cursorsOf(
+		deliveries: readonly Delivery[]
+	): Promise<(Pick<Cursor, "version" | "blocked"> | undefined)[]> {
+		return this.#database
+			.query<Pick<Cursor, "version" | "blocked">>(LOOK, [
+				this.consumer,
+				deliveries.map(({ event }) => event.aggregatetype),
+				deliveries.map(({ event }) => event.aggregateid)
+			])
+			.catch(() => []);
 	}
 
 	/**
@@ -296,7 +364,7 @@ export class Inbox {
 			crashPoint("consumer.after-commit");
 			deliveries.forEach((delivery, index) => {
 				if (!verdicts[index]) this.#countHandled(delivery.event);
-				this.#settleOrHold(delivery, verdicts[index] ?? DONE);
+				this.#finish(delivery, verdicts[index] ?? DONE);
 			});
 			return true;
 		} catch (error) {

@@ -184,7 +184,9 @@ export class JetStream implements EventStream {
 				stopping: false,
 				loop: Promise.resolve()
 			};
-			await this.#ensureConsumer(subscription);
+			await this.#ensureConsumer(subscription).catch(error => {
+				throw unreachableOr(error);
+			});
 			subscription.loop = this.#pull(subscription);
 			this.#subscriptions.add(subscription);
 		}
@@ -499,6 +501,12 @@ export class JetStream implements EventStream {
 		return refuse({ subject, sequence: seq, epoch, text });
 	}
 }
+
+/** A server that is slow is worth another try, also while a node starts. */
+const unreachableOr = (error: unknown): unknown =>
+	(error as { code?: unknown }).code === ErrorCode.Timeout
+		? new NatsUnreachableError("NATS takes connections, but its JetStream does not answer in time.")
+		: error;
 
 const SUBJECTS = "events.>";
 /** Durable names bear no dots. */
