@@ -524,8 +524,8 @@ describe("events that wait together", () => {
 	it("share a transaction where the service allows it, each with a context of its own", async () => {
 		const consumer = new Consumer({ concurrency: 1, batch: true });
 		const events = ten();
-		const causes: (string | undefined)[] = [];
-		consumer.before = async () => void causes.push(currentContext().causationId);
+		const causes: string[] = [];
+		consumer.before = async () => void causes.push(currentContext().causationId ?? "none");
 		expect(await behindOne(consumer, events)).toEqual(events.map(() => ({ done: true })));
 		expect(causes.toSorted()).toEqual(events.map(({ id }) => id).toSorted());
 		expect(await transactions(events)).toBe(1);
