@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { contract } from "../lib/contract.ts";
 import { databaseUrl, type Config } from "../lib/config.ts";
+import { currentContext, runInContext } from "../lib/context.ts";
 import type { Database } from "../lib/database.ts";
 import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
@@ -214,5 +215,107 @@ describe("a timer", () => {
 		expect(await timer(id)).toMatchObject({ attempts: 1 });
 		expect(await fired()).toEqual([id]);
 		expect(await deadlocks()).toBe(before);
+	});
+
+	/** As a node leaves a timer that has claimed it and then died, or stands still. */
+	const claim = (id: string, seconds: number, attempts = 1) =>
+		db.query(
+			`UPDATE timer SET attempts = $3, lease_until = clock_timestamp() + $2 * interval '1 second' WHERE ref_id = $1`,
+			[id, seconds, attempts]
+		);
+	/** Long enough for what is due to fire. */
+	const othersFire = async () => {
+		const witness = randomUUID();
+		await set("alarm", witness, 0);
+		await allDone([witness]);
+	};
+	const firedOf = async (id: string) => (await fired()).filter(ref => ref === id).length;
+
+	it("is claimed by a node for a while, and counted before its handler runs", async () => {
+		const id = randomUUID();
+		let seen: unknown;
+		handlers.bell = async (tx, refId) => {
+			// In another transaction: what a node that dies here leaves behind.
+			seen = await db.one(
+				"SELECT attempts, done_at IS NULL AS open, extract(epoch FROM lease_until - clock_timestamp())::int AS lease FROM timer WHERE ref_id = $1",
+				[refId]
+			);
+			await ring(tx, refId, config);
+		};
+		await set("bell", id, 0);
+		await allDone([id]);
+		expect(seen).toEqual({ attempts: 1, open: true, lease: expect.any(Number) });
+		expect((seen as { lease: number }).lease).toBeGreaterThan(25);
+	});
+
+	it("whose node has died is fired by another when the claim has run out, and not before", async () => {
+		const id = randomUUID();
+		await db.transaction(async tx => {
+			await setTimer(tx, "bell", id, 0);
+			await tx.query(
+				"UPDATE timer SET attempts = 1, lease_until = clock_timestamp() + interval '1 hour' WHERE ref_id = $1",
+				[id]
+			);
+		});
+		await othersFire();
+		expect(await firedOf(id)).toBe(0);
+		await claim(id, -1);
+		await allDone([id]);
+		expect(await firedOf(id)).toBe(1);
+		expect(await timer(id)).toMatchObject({ attempts: 2, done: true });
+	});
+
+	it.each(["cleared", "set anew", "claimed by another node"])(
+		"that is %s after it was claimed does not fire",
+		async what => {
+			const id = randomUUID();
+			const transaction = db.transaction.bind(db);
+			// The node stands still between its claim and its transaction.
+			const standing = jest.spyOn(db, "transaction");
+			let met = false;
+			standing.mockImplementation(async (...args) => {
+				const claimed = await db.one<{ attempts: number }>(
+					"SELECT attempts FROM timer WHERE ref_id = $1 AND lease_until IS NOT NULL AND done_at IS NULL",
+					[id]
+				);
+				if (claimed && !met) {
+					met = true;
+					await transaction(async tx => {
+						if (what === "cleared") await clearTimer(tx, "bell", id);
+						if (what === "set anew") await setTimer(tx, "bell", id, 60_000);
+						if (what === "claimed by another node")
+							await tx.query("UPDATE timer SET attempts = 2 WHERE ref_id = $1", [id]);
+					});
+				}
+				return transaction(...args);
+			});
+			await set("bell", id, 0);
+			await until(() => met, "its claim");
+			await othersFire();
+			standing.mockRestore();
+			expect(await firedOf(id)).toBe(0);
+			expect((await timer(id))!.last_error).toBeNull();
+		}
+	);
+
+	it("works on behalf of what set it", async () => {
+		const id = randomUUID();
+		let seen: object = {};
+		handlers.bell = async tx => {
+			seen = currentContext();
+			tx.record(
+				"session.revoked.v1",
+				{ id, version: 1 },
+				{ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }
+			);
+		};
+		const context = { requestId: "r1", correlationId: "c1", causationId: "e1" };
+		await runInContext(context, () => set("bell", id, 0));
+		await allDone([id]);
+		expect(seen).toEqual(context);
+		// So does what its transaction records.
+		expect(await db.one("SELECT headers FROM outbox WHERE aggregate_id = $1", [id])).toEqual({
+			headers: context
+		});
 	});
 });
