@@ -1,7 +1,6 @@
 /** docs/crash-matrix.md: what a run of the matrix has seen. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { format, resolveConfig } from "prettier";
 import { FAULT_CASES } from "./faults.ts";
 import type { Row } from "./outcome.ts";
 import { POINT_CASES } from "./points.ts";
@@ -66,6 +65,8 @@ ${table(of(FAULT_CASES))}
 };
 
 async function documentOf(rows: readonly Row[]): Promise<string> {
+	// Only here: it cannot be loaded where Jest runs the tests of the matrix.
+	const { format, resolveConfig } = await import("prettier");
 	const options = await resolveConfig(FILE);
 	return format(text(rows), { ...options, filepath: FILE });
 }
