@@ -66,14 +66,6 @@ const drained = async (scene: Scene): Promise<string> => {
 	return "the relay publishes them";
 };
 
-/** Ends the session of the relay that leads, as PostgreSQL does with one that it cannot reach. */
-const endLeadersSession = ({ databases: { orders } }: Scene) =>
-	orders.query(
-		`SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
-		 WHERE locktype = 'advisory' AND granted AND datname = current_database()
-		   AND application_name = 'valence-orders-relay'`
-	);
-
 const relayStandsStill = fault(
 	"relay-stands-still",
 	"relay stands still (SIGSTOP) with a batch in memory, and wakes when another leads",
@@ -92,7 +84,6 @@ const relayStandsStill = fault(
 		// Three times as long as a standby needs to take the lead of a relay that died.
 		await sleep(600);
 		const left = await look(scene, probe);
-		await endLeadersSession(scene);
 		await untilPublished(scene, probe);
 		const before = await look(scene, probe);
 		first.resume();
@@ -100,7 +91,7 @@ const relayStandsStill = fault(
 		const then = await look(scene, probe);
 		await scene.sendUntilAnswered(probe);
 		return {
-			left: `the event is ${left.outbox}: the lead goes with the session, which still stands`,
+			left: `the event is ${left.outbox}: the lead goes with the session, which PostgreSQL ends when it has been silent for three seconds`,
 			next: `another relay leads and publishes it; the first wakes and publishes it again; copies in the stream: ${then.copies}`,
 			absorbed: before.copies === 1 && then.copies === 1 ? "by the stream" : "–"
 		};

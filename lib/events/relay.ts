@@ -29,6 +29,8 @@ const BATCH = 500;
 const POLL_MS = 250;
 const STANDBY_MS = 200;
 const HEARTBEAT_MS = 1_000;
+/** PostgreSQL ends the session of a leader that says nothing for so long: a process that stands still must not keep the lead. */
+const LEASE_MS = 3_000;
 const HEAL_EVERY_MS = 60_000;
 const MAX_DELAY_MS = 30_000;
 /** Refusals after which a row is set aside. Between them whoever can may mend what is wrong. */
@@ -57,6 +59,8 @@ export class Relay {
 	#nudged = false;
 	#stopping = false;
 	#leader = false;
+	/** When it last looked into the outbox. */
+	#spokeAt = 0;
 	/** Undefined where the stream may have lost something since. */
 	#healedAt: number | undefined;
 	#healing = false;
@@ -139,6 +143,7 @@ export class Relay {
 			up = false;
 			this.#wake();
 		});
+		await client.query(`SET idle_session_timeout = ${LEASE_MS}`);
 		while (up && !this.#stopping) {
 			const { rows } = await client.query<{ locked: boolean }>(
 				"SELECT pg_try_advisory_lock($1) AS locked",
@@ -148,6 +153,17 @@ export class Relay {
 			await this.#pause(STANDBY_MS);
 		}
 		if (!up || this.#stopping) return;
+		const heartbeat = setInterval(() => {
+			if (Date.now() - this.#spokeAt >= HEARTBEAT_MS) client.query("SELECT 1").catch(() => {});
+		}, HEARTBEAT_MS);
+		try {
+			await this.#publishWhile(() => up && !this.#stopping, client);
+		} finally {
+			clearInterval(heartbeat);
+		}
+	}
+
+	async #publishWhile(mayLead: () => boolean, client: pg.Client): Promise<void> {
 		client.on("notification", () => this.nudge());
 		await client.query("LISTEN outbox");
 		this.#leftover = await this.#newest(client);
@@ -155,8 +171,7 @@ export class Relay {
 		// Commits of this process nudge us directly; other processes still notify.
 		this.#options.database.notify = false;
 		this.#healedAt = undefined;
-		let lastQuery = 0;
-		while (up && !this.#stopping) {
+		while (mayLead()) {
 			this.#nudged = false;
 			if (!this.#options.stream.isUp()) {
 				await this.#pause(STANDBY_MS);
@@ -168,15 +183,12 @@ export class Relay {
 			}
 			if (this.#waiting.length < this.#options.concurrency) {
 				const rows = await this.#select(client);
-				lastQuery = Date.now();
+				this.#spokeAt = Date.now();
 				// An empty look, as there are four a second, leaves nothing behind.
 				if (rows.length > 0) crashPoint("relay.after-select");
 				this.#enqueue(rows);
 				// A full batch may have been one aggregate's, and hidden the others.
 				if (this.#nudged || (rows.length === BATCH && this.#hasRoom())) continue;
-			} else if (Date.now() - lastQuery > HEARTBEAT_MS) {
-				await client.query("SELECT 1");
-				lastQuery = Date.now();
 			}
 			await this.#pause(POLL_MS);
 		}
