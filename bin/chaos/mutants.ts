@@ -48,14 +48,13 @@ export const MUTANTS: readonly Mutant[] = [
 		file: "lib/events/relay.ts",
 		edits: [
 			{
-				find: "WHERE published_at IS NULL\n\t\t\t   AND NOT EXISTS (SELECT FROM unnest(",
-				replace:
-					"WHERE published_at IS NULL AND id > $2\n\t\t\t   AND NOT EXISTS (SELECT FROM unnest("
+				find: "WHERE o.published_at IS NULL\n\t\t\tAND o.aggregate_type",
+				replace: "WHERE o.published_at IS NULL AND o.id > $4\n\t\t\tAND o.aggregate_type"
 			},
 			{
-				find: "values: [[...this.#active]]\n\t\t});",
+				find: "values: [[...this.#active], ...from]\n\t\t});",
 				replace:
-					"values: [[...this.#active], (this as any).last ?? 0]\n\t\t});\n\t\t(this as any).last = rows.at(-1)?.id ?? (this as any).last;"
+					"values: [[...this.#active], ...from, (this as any).last ?? 0]\n\t\t});\n\t\tfor (const { id } of rows)\n\t\t\tif (Number(id) > ((this as any).last ?? 0)) (this as any).last = Number(id);"
 			}
 		]
 	},

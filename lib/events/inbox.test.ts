@@ -553,22 +553,45 @@ describe("events that wait together", () => {
 		expect(await consumer.attempts()).toEqual([{ attempts: 1 }]);
 	});
 
-	it("leave alone what was delivered before, which may be what ends the process", async () => {
+	it("take along what was delivered before, and count it first: where it ends the process it is alone the next time", async () => {
 		const consumer = new Consumer({ concurrency: 1, batch: true });
 		const first = eventOf();
 		const gate = Promise.withResolvers<void>();
-		consumer.before = async ({ id }) => (id === first.id ? gate.promise : undefined);
-		const [again, fresh] = [eventOf(), eventOf()];
+		const seen: object[] = [];
+		const [again, fresh, suspect] = [eventOf(), eventOf(), eventOf()];
+		consumer.before = async ({ id }) => {
+			if (id === first.id) await gate.promise;
+			// As another connection sees it, and a process that comes after this one.
+			if (id === fresh.id) seen.push(...(await consumer.attempts()));
+		};
+		await db.query("INSERT INTO inbox_attempt VALUES ($1, $2, 2)", [consumer.name, suspect.id]);
 		const all = [
 			consumer.deliver(first),
 			consumer.deliver(again, 2),
-			consumer.deliver(fresh, 1),
-			consumer.deliver(eventOf(), 1)
+			consumer.deliver(fresh),
+			consumer.deliver(suspect, 3)
 		];
 		await sleep(20);
 		gate.resolve();
+		for (const verdict of await Promise.all(all)) expect(verdict).toEqual({ done: true });
+		expect(await transactions([again, fresh])).toBe(1);
+		expect(await transactions([again, fresh, suspect])).toBe(2);
+		expect(seen).toEqual([{ attempts: 2 }, { attempts: 2 }]);
+		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("count nothing twice where they fail together and are tried alone", async () => {
+		const consumer = new Consumer({ concurrency: 1, batch: true });
+		const [bad, ...others] = ten();
+		consumer.before = async ({ id }) => {
+			if (id === bad!.id) throw new Error("this one not");
+		};
+		const first = eventOf();
+		const all = [first, bad!, ...others].map(event =>
+			consumer.deliver(event, event === first ? 1 : 2)
+		);
 		await Promise.all(all);
-		expect(await transactions([again, fresh])).toBe(2);
+		expect(await consumer.attempts()).toEqual([{ attempts: 2 }]);
 	});
 
 	it("leave out what comes before its predecessor, and does nothing to its order", async () => {
@@ -604,6 +627,19 @@ describe("an event that comes before its predecessor", () => {
 		expect(await Promise.all(verdicts)).toEqual(verdicts.map(() => ({ done: true })));
 		expect(await consumer.effects()).toEqual([one!.id, two!.id, three!.id]);
 		expect(await consumer.attempts()).toEqual([]);
+	});
+
+	it("waits for as long as its aggregate moves on, and is not sent back meanwhile", async () => {
+		const here = new Consumer();
+		const there = new Consumer({ name: here.name });
+		const events = eventsOf(randomUUID(), 7);
+		const waiting = here.deliver(events[6]!);
+		// In all longer than it waits for one that stands still.
+		for (const event of events.slice(0, 6)) {
+			await sleep(40);
+			expect((await there.deliver(event)).done).toBe(true);
+		}
+		expect(await waiting).toEqual({ done: true });
 	});
 
 	it("is sent back after a while, with those behind it, and nothing is tried meanwhile", async () => {

@@ -34,7 +34,7 @@ export interface InboxOptions {
 	readonly concurrency?: number;
 	/** How long a handler may take, in milliseconds. */
 	readonly budgetMs?: number;
-	/** How long an event waits here for its predecessor, in milliseconds. */
+	/** How long an event waits here for its predecessor while no event of its aggregate is handled anywhere, in milliseconds. */
 	readonly patienceMs?: number;
 }
 
@@ -45,7 +45,7 @@ const MAX_DELAY_MS = 30_000;
 const HANDLER_BUDGET_MS = 5_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
 const MAX_TOGETHER = 16;
-/** How long an event waits here for its predecessor, before the stream is asked to bring it again. */
+/** How long an event waits here for its predecessor while its aggregate stands still, before the stream is asked to bring it again. */
 const PATIENCE_MS = 1_000;
 /** How often it is looked whether another replica has handled the predecessor. */
 const LOOK_EVERY_MS = 25;
@@ -85,8 +85,8 @@ interface Delivery {
 	readonly deliveries: number;
 	readonly route: Route | undefined;
 	readonly settle: (verdict: Verdict) => void;
-	/** Since when it waits for its predecessor. */
-	restsSince: number | undefined;
+	/** Since when it waits for its predecessor, and its aggregate has not moved on. */
+	rests: { readonly since: number; readonly version: number | undefined } | undefined;
 }
 
 /** What there is of one aggregate in this process: handled one at a time, the lowest version first. */
@@ -97,6 +97,12 @@ interface Line {
 	resting: Delivery | undefined;
 }
 
+type HasEvent = Pick<Delivery, "event">;
+
+/** In one order, so that replicas do not wait for each other. */
+const idsOf = (deliveries: readonly HasEvent[]): string[] =>
+	deliveries.map(({ event }) => event.id).sort();
+
 /** Behind those of lower versions. */
 function putInLine({ deliveries }: Line, delivery: Delivery): void {
 	const { aggregateversion } = delivery.event;
@@ -104,9 +110,9 @@ function putInLine({ deliveries }: Line, delivery: Delivery): void {
 	deliveries.splice(place + 1, 0, delivery);
 }
 
-/** Whether nothing is known that speaks against it: it comes for the first time, and there is a handler for it. */
-const isOrdinary = (delivery: Delivery | undefined): boolean =>
-	delivery?.deliveries === 1 && delivery.route?.handler !== undefined;
+/** Whether it can share a transaction: there is a handler for it. */
+const canShare = (delivery: Delivery | undefined): boolean =>
+	delivery?.route?.handler !== undefined;
 
 interface LetterRow {
 	readonly id: string;
@@ -121,6 +127,12 @@ interface Cursor {
 	readonly blocked: boolean;
 	/** Whether it was this event's turn. */
 	readonly moved: boolean;
+}
+
+/** What is known of a delivery before it enters. */
+interface Sight extends Pick<Cursor, "version" | "blocked"> {
+	/** How often it was tried, apart from its first time. */
+	readonly attempts: number;
 }
 
 const same = (data: unknown): unknown => data;
@@ -208,7 +220,7 @@ export class Inbox {
 				this.#lines.set(subject, line);
 			}
 			const route = this.#routeOf(event.type);
-			putInLine(line, { event, deliveries, route, settle, restsSince: undefined });
+			putInLine(line, { event, deliveries, route, settle, rests: undefined });
 			this.#advance(subject, line);
 		});
 
@@ -242,36 +254,45 @@ export class Inbox {
 		const free = this.#concurrency - this.#running + 1;
 		const share = Math.min(this.#maxTogether, Math.ceil(this.#waiting.length / free));
 		const taken = [this.#waiting.shift()!];
-		// What was delivered before may be what does not work: it goes alone.
-		while (taken.length < share && taken.every(isOrdinary) && isOrdinary(this.#waiting[0]))
+		while (taken.length < share && taken.every(canShare) && canShare(this.#waiting[0]))
 			taken.push(this.#waiting.shift()!);
 		// Replicas that have the same aggregates at the same time lock them in the same order.
 		return taken.sort((a, b) => (a.event.subject < b.event.subject ? -1 : 1));
 	}
 
 	async #work(taken: readonly Delivery[]): Promise<void> {
-		// A delivery that comes for the first time, alone, is most likely in order: that is looked at when it enters.
-		const first = taken.length === 1 && taken[0]!.deliveries === 1;
-		const due = this.ordered && !first ? await this.#withoutEarly(taken) : taken;
-		if (due.length > 1 && (await this.#handleTogether(due))) return;
-		for (const delivery of due) {
+		const { together, alone } = await this.#divide(taken);
+		if (together.length < 2 || !(await this.#handleTogether(together))) alone.push(...together);
+		for (const delivery of alone) {
 			const { event, deliveries } = delivery;
 			const verdict = await runInContext(contextOf(event), () => this.#consume(event, deliveries));
 			this.#finish(delivery, verdict);
 		}
 	}
 
-	/** Those whose predecessor is there. The others are told by one look, which locks nothing and is no attempt. */
-	async #withoutEarly(taken: readonly Delivery[]): Promise<readonly Delivery[]> {
-		// What cannot be read will show when they enter.
-		const cursors = await this.#cursorsOf(taken);
-		return taken.filter((delivery, index) => {
-			const { version, blocked } = cursors[index] ?? { version: Infinity, blocked: false };
+	/**
+	 * Those whose turn it is. The others are told by one look, which locks nothing and is no attempt. What was
+	 * tried again before may be what ends the process, or does not work: it goes alone.
+	 */
+	async #divide(
+		taken: readonly Delivery[]
+	): Promise<{ together: readonly Delivery[]; alone: Delivery[] }> {
+		const isFirst = taken.every(({ deliveries }) => deliveries === 1);
+		// A delivery that comes for the first time, alone, is most likely in order: that is looked at when it enters.
+		if (isFirst && (taken.length === 1 || !this.ordered)) return { together: taken, alone: [] };
+		const sights = await this.#lookAt(taken);
+		const together: Delivery[] = [];
+		const alone: Delivery[] = [];
+		for (const [index, delivery] of taken.entries()) {
+			const sight = sights[index];
 			const { event, deliveries } = delivery;
-			if (blocked || version >= event.aggregateversion - 1) return true;
-			this.#finish(delivery, this.#outOfOrder(event, deliveries, version === 0));
-			return false;
-		});
+			// What cannot be read will show when it enters.
+			if (!sight || sight.attempts > 1) alone.push(delivery);
+			else if (!this.ordered || sight.blocked || sight.version >= event.aggregateversion - 1)
+				together.push(delivery);
+			else this.#finish(delivery, this.#outOfOrder(event, deliveries, sight.version === 0));
+		}
+		return { together, alone };
 	}
 
 	/** A delivery is done with, or goes back into its line, to wait for a predecessor that is on its way on another replica. */
@@ -281,7 +302,7 @@ export class Inbox {
 		line.isBusy = false;
 		if (verdict.done || !this.#early.has(event.id)) settle(verdict);
 		else {
-			delivery.restsSince ??= performance.now();
+			delivery.rests ??= { since: performance.now(), version: undefined };
 			const [next] = line.deliveries;
 			// Unless its predecessor has come here meanwhile.
 			if (next && next.event.aggregateversion < event.aggregateversion) putInLine(line, delivery);
@@ -303,40 +324,42 @@ export class Inbox {
 			const lines = [...this.#lines.values()].filter(line => line.resting);
 			if (lines.length === 0) break;
 			const resting = lines.map(line => line.resting!);
-			const cursors = await this.#cursorsOf(resting);
+			const sights = await this.#lookAt(resting);
 			for (const [index, line] of lines.entries())
 				// One that came meanwhile may be under way.
-				if (line.resting === resting[index]) this.#lookAfter(line, cursors[index]);
+				if (line.resting === resting[index]) this.#lookAfter(line, sights[index]);
 		}
 		this.#isLooking = false;
 	}
 
-	#lookAfter(line: Line, cursor: Pick<Cursor, "version" | "blocked"> | undefined): void {
-		const { event, restsSince } = line.resting!;
-		const isDue = cursor && (cursor.blocked || cursor.version >= event.aggregateversion - 1);
-		if (isDue) line.resting = undefined;
-		else if (performance.now() - restsSince! > this.#patienceMs) {
+	#lookAfter(line: Line, sight: Sight | undefined): void {
+		const delivery = line.resting!;
+		const { event } = delivery;
+		const rests = delivery.rests!;
+		if (sight && (sight.blocked || sight.version >= event.aggregateversion - 1))
+			line.resting = undefined;
+		// Its turn is coming: whoever has the events before it is at work.
+		else if (sight && sight.version !== rests.version)
+			delivery.rests = { since: performance.now(), version: sight.version };
+		else if (performance.now() - rests.since > this.#patienceMs) {
 			line.resting = undefined;
 			// Those behind it cannot be handled before it.
-			for (const delivery of line.deliveries.splice(0)) {
+			for (const each of line.deliveries.splice(0)) {
 				this.#metrics.outOfOrder.inc({ consumer: this.consumer });
-				delivery.settle(
-					this.#outOfOrder(delivery.event, delivery.deliveries, cursor?.version === 0)
-				);
+				each.settle(this.#outOfOrder(each.event, each.deliveries, sight?.version === 0));
 			}
 		}
 		this.#advance(event.subject, line);
 	}
 
 	/** Where these deliveries' aggregates stand: read without a lock, and nothing where it cannot be read. */
-	#cursorsOf(
-		deliveries: readonly Delivery[]
-	): Promise<(Pick<Cursor, "version" | "blocked"> | undefined)[]> {
+	#lookAt(deliveries: readonly Delivery[]): Promise<(Sight | undefined)[]> {
 		return this.#database
-			.query<Pick<Cursor, "version" | "blocked">>(LOOK, [
+			.query<Sight>(LOOK, [
 				this.consumer,
 				deliveries.map(({ event }) => event.aggregatetype),
-				deliveries.map(({ event }) => event.aggregateid)
+				deliveries.map(({ event }) => event.aggregateid),
+				deliveries.map(({ event }) => event.id)
 			])
 			.catch(() => []);
 	}
@@ -351,14 +374,34 @@ export class Inbox {
 			deliveries.some(({ event }) => problemsOf(event.type, event.data).length > 0)
 		)
 			return false;
+		const early = deliveries.filter(({ event }) => this.#early.delete(event.id));
+		const counted = deliveries.filter(each => each.deliveries > 1 && !early.includes(each));
 		try {
+			// Counted before the handlers run, so that one that kills the process is alone the next time.
+			await this.#startAttempts(...counted);
 			crashPoint("consumer.before-transaction");
-			const verdicts = await this.#database.together(
-				deliveries.map(({ event, deliveries: count, route }) => ({
-					context: contextOf(event),
-					work: (tx: Tx) =>
-						runInContext(contextOf(event), () => this.#enterAndRun(route!, event, count, tx))
-				})),
+			const unsettled = new Set<Delivery>();
+			const verdicts = await this.#database.together<Verdict | undefined>(
+				[
+					...deliveries.map(delivery => ({
+						context: contextOf(delivery.event),
+						work: async (tx: Tx) => {
+							const { event, deliveries: count, route } = delivery;
+							const verdict = await runInContext(contextOf(event), () =>
+								this.#enterAndRun(route!, event, count, tx)
+							);
+							if (verdict && !verdict.done) unsettled.add(delivery);
+							return verdict;
+						}
+					})),
+					{
+						context: contextOf(deliveries[0]!.event),
+						work: async (tx: Tx) => {
+							await this.#forgetAttempts(tx, ...counted.filter(each => !unsettled.has(each)));
+							return undefined;
+						}
+					}
+				],
 				{ budgetMs: this.#budgetMs }
 			);
 			crashPoint("consumer.after-commit");
@@ -366,8 +409,13 @@ export class Inbox {
 				if (!verdicts[index]) this.#countHandled(delivery.event);
 				this.#finish(delivery, verdicts[index] ?? DONE);
 			});
+			// It was no attempt. Where that cannot be written down, the next one goes alone: no harm.
+			await this.#takeBackAttempts(counted.filter(each => unsettled.has(each))).catch(() => {});
 			return true;
 		} catch (error) {
+			for (const { event } of early) this.#early.add(event.id);
+			// Each is counted again where it is tried alone.
+			await this.#takeBackAttempts(counted).catch(() => {});
 			this.#logger.info(
 				`${this.consumer}: ${deliveries.length} events are handled one by one: ${String(error)}`
 			);
@@ -407,15 +455,15 @@ export class Inbox {
 		const wasEarly = this.#early.delete(event.id);
 		const counted = deliveries > 1 && !wasEarly;
 		try {
-			if (counted && (await this.#startAttempt(event)) > MAX_ATTEMPTS)
+			if (counted && (await this.#startAttempts({ event }))[0]! > MAX_ATTEMPTS)
 				return await this.#bury(event, deliveries, "exhausted");
 			const verdict = await this.#handle(route, event, deliveries);
 			if (verdict.done) {
-				if (deliveries > 1) await this.#forgetAttempts(this.#database, event);
-			} else if (counted) await this.#takeBackAttempt(event);
+				if (deliveries > 1) await this.#forgetAttempts(this.#database, { event });
+			} else if (counted) await this.#takeBackAttempts([{ event }]);
 			return verdict;
 		} catch (error) {
-			if (counted && isRetryable(error)) await this.#takeBackAttempt(event).catch(() => {});
+			if (counted && isRetryable(error)) await this.#takeBackAttempts([{ event }]).catch(() => {});
 			throw error;
 		}
 	}
@@ -535,28 +583,23 @@ export class Inbox {
 		return [this.consumer, event.aggregatetype, event.aggregateid, event.aggregateversion];
 	}
 
-	async #startAttempt(event: Envelope): Promise<number> {
-		const row = await this.#database.one<{ attempts: number }>(
-			`INSERT INTO inbox_attempt (consumer, event_id, attempts) VALUES ($1, $2, 2)
-			 ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = inbox_attempt.attempts + 1
-			 RETURNING attempts`,
-			[this.consumer, event.id]
-		);
-		return row!.attempts;
-	}
-
-	async #takeBackAttempt(event: Envelope): Promise<void> {
-		await this.#database.query(
-			"UPDATE inbox_attempt SET attempts = attempts - 1 WHERE consumer = $1 AND event_id = $2",
-			[this.consumer, event.id]
-		);
-	}
-
-	async #forgetAttempts(db: Queries, event: Envelope): Promise<void> {
-		await db.query("DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = $2", [
+	/** Answers how often they were tried with this time, in no particular order. */
+	async #startAttempts(...deliveries: readonly HasEvent[]): Promise<number[]> {
+		if (deliveries.length === 0) return [];
+		const rows = await this.#database.query<{ attempts: number }>(START_ATTEMPTS, [
 			this.consumer,
-			event.id
+			idsOf(deliveries)
 		]);
+		return rows.map(({ attempts }) => attempts);
+	}
+
+	async #takeBackAttempts(deliveries: readonly HasEvent[]): Promise<void> {
+		if (deliveries.length > 0)
+			await this.#database.query(TAKE_BACK_ATTEMPTS, [this.consumer, idsOf(deliveries)]);
+	}
+
+	async #forgetAttempts(db: Queries, ...deliveries: readonly HasEvent[]): Promise<void> {
+		if (deliveries.length > 0) await db.query(FORGET_ATTEMPTS, [this.consumer, idsOf(deliveries)]);
 	}
 
 	async #failed(event: Envelope, deliveries: number, error: unknown): Promise<Verdict> {
@@ -587,7 +630,7 @@ export class Inbox {
 			await this.#keep(tx, event, deliveries, reason, error);
 			// What comes after it is parked until it is replayed.
 			if (this.ordered) await tx.query(BLOCK, this.#place(event).slice(0, 3));
-			await this.#forgetAttempts(tx, event);
+			await this.#forgetAttempts(tx, { event });
 			crashPoint("consumer.before-dead-letter-commit");
 			return undefined;
 		});
@@ -960,10 +1003,28 @@ const ENTER_IN_ORDER = prepared(
 );
 const LOOK = prepared(
 	"look",
-	`SELECT coalesce(c.version, 0) AS version, coalesce(c.blocked, false) AS blocked
-	FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY AS e(type, id, place)
-	LEFT JOIN inbox_cursor c ON c.consumer = $1 AND c.aggregate_type = e.type AND c.aggregate_id = e.id
+	`SELECT coalesce(c.version, 0) AS version, coalesce(c.blocked, false) AS blocked,
+		coalesce(a.attempts, 0) AS attempts
+	FROM unnest($2::text[], $3::uuid[], $4::uuid[]) WITH ORDINALITY AS e(type, aggregate, event, place)
+	LEFT JOIN inbox_cursor c ON c.consumer = $1 AND c.aggregate_type = e.type AND c.aggregate_id = e.aggregate
+	LEFT JOIN inbox_attempt a ON a.consumer = $1 AND a.event_id = e.event
 	ORDER BY e.place`
+);
+/** The first time writes nothing: who is here is tried for the second time at least. */
+const START_ATTEMPTS = prepared(
+	"start-attempts",
+	`INSERT INTO inbox_attempt AS a (consumer, event_id, attempts)
+	SELECT $1, id, 2 FROM unnest($2::uuid[]) AS e(id)
+	ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = a.attempts + 1
+	RETURNING attempts`
+);
+const FORGET_ATTEMPTS = prepared(
+	"forget-attempts",
+	"DELETE FROM inbox_attempt WHERE consumer = $1 AND event_id = ANY ($2::uuid[])"
+);
+const TAKE_BACK_ATTEMPTS = prepared(
+	"take-back-attempts",
+	"UPDATE inbox_attempt SET attempts = attempts - 1 WHERE consumer = $1 AND event_id = ANY ($2::uuid[])"
 );
 // The no-op update locks the row, which an INSERT … DO NOTHING would not.
 const LOCK_CURSOR = `INSERT INTO inbox_cursor AS c (consumer, aggregate_type, aggregate_id, version)

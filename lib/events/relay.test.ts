@@ -229,6 +229,21 @@ describe("the relay", () => {
 		expect(stream.versionsOf(long)).toHaveLength(450);
 	});
 
+	it("finds every aggregate of a backlog that is longer than what it takes at once", async () => {
+		const ids = Array.from({ length: 700 }, () => randomUUID());
+		const long = ids[350]!;
+		await db.transaction(async tx => {
+			for (const id of ids) tx.record("session.revoked.v1", { id, version: 1 }, revoked(id));
+		});
+		await commit(long, ...Array.from({ length: 250 }, (_, index) => index + 2));
+		const stream = new Recorder();
+		startRelay(stream);
+		await empty();
+		expect(new Set(stream.order).size).toBe(950);
+		expect(stream.published).toHaveLength(950);
+		expect(stream.versionsOf(long)).toEqual(Array.from({ length: 251 }, (_, index) => index + 1));
+	});
+
 	it("tries again what could not be published; others do not wait for it", async () => {
 		const stream = new Recorder();
 		const [bad, good] = [randomUUID(), randomUUID()];

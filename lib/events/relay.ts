@@ -26,6 +26,10 @@ type RelayRow = OutboxRow & { readonly id: string; readonly attempts: number };
 /** Every relay uses the same lock of its own database: one of them leads. */
 const LEADER_LOCK = 0x72656c61;
 const BATCH = 500;
+/** Rows of one aggregate at once: a long backlog of one does not fill the batch. */
+const BATCH_OF_ONE = 100;
+/** Comes before every aggregate. */
+const BEGINNING = ["", "00000000-0000-0000-0000-000000000000"] as const;
 const POLL_MS = 250;
 const STANDBY_MS = 200;
 const HEARTBEAT_MS = 1_000;
@@ -61,6 +65,8 @@ export class Relay {
 	#leader = false;
 	/** When it last looked into the outbox. */
 	#spokeAt = 0;
+	/** The aggregate after which it looks next. */
+	#from: readonly [type: string, id: string] = BEGINNING;
 	/** Undefined where the stream may have lost something since. */
 	#healedAt: number | undefined;
 	#healing = false;
@@ -182,13 +188,12 @@ export class Relay {
 				continue;
 			}
 			if (this.#waiting.length < this.#options.concurrency) {
-				const rows = await this.#select(client);
+				const { rows, isAll } = await this.#select(client);
 				this.#spokeAt = Date.now();
 				// An empty look, as there are four a second, leaves nothing behind.
 				if (rows.length > 0) crashPoint("relay.after-select");
 				this.#enqueue(rows);
-				// A full batch may have been one aggregate's, and hidden the others.
-				if (this.#nudged || (rows.length === BATCH && this.#hasRoom())) continue;
+				if (this.#nudged || (!isAll && this.#hasRoom())) continue;
 			}
 			await this.#pause(POLL_MS);
 		}
@@ -251,20 +256,19 @@ export class Relay {
 		await this.#marks.flushed();
 	}
 
-	async #select(client: pg.Client): Promise<RelayRow[]> {
+	/** Looks from one aggregate to the next, and goes on where it ended: so it costs what it finds, however much there is. */
+	async #select(client: pg.Client): Promise<{ rows: RelayRow[]; isAll: boolean }> {
+		const from = this.#from;
 		const { rows } = await client.query<RelayRow>({
 			name: "relay-select",
-			text: `SELECT id, attempts, ${OUTBOX_COLUMNS}
-			 FROM outbox o
-			 WHERE published_at IS NULL
-			   AND NOT EXISTS (SELECT FROM unnest($1::text[]) AS active(key)
-			     WHERE active.key = o.aggregate_type || '/' || o.aggregate_id)
-			   AND NOT EXISTS (SELECT FROM outbox f WHERE f.failed_at IS NOT NULL
-			     AND f.aggregate_type = o.aggregate_type AND f.aggregate_id = o.aggregate_id)
-			 ORDER BY id LIMIT ${BATCH}`,
-			values: [[...this.#active]]
+			text: SELECT,
+			values: [[...this.#active], ...from]
 		});
-		return rows;
+		const last = rows.length < BATCH ? undefined : rows.at(-1)!;
+		this.#from = last ? [last.aggregate_type, last.aggregate_id] : BEGINNING;
+		// The oldest first.
+		rows.sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1));
+		return { rows, isAll: !last && from === BEGINNING };
 	}
 
 	/** Makes a chain of each aggregate's rows; as many as there is room for begin at once. */
@@ -416,6 +420,31 @@ export class Relay {
 		});
 	}
 }
+
+/**
+ * Selected by state: whatever is not published, of aggregates that are not at work ($1) nor held up,
+ * after the aggregate that was the last one ($2, $3). The recursion finds the next aggregate by the
+ * index, without passing over the rows between.
+ */
+const SELECT = `WITH RECURSIVE head AS (
+		(SELECT aggregate_type, aggregate_id FROM outbox
+			WHERE published_at IS NULL AND (aggregate_type, aggregate_id) > ($2::text, $3::uuid)
+			ORDER BY aggregate_type, aggregate_id LIMIT 1)
+		UNION ALL
+		SELECT next.* FROM head CROSS JOIN LATERAL (
+			SELECT o.aggregate_type, o.aggregate_id FROM outbox o
+			WHERE o.published_at IS NULL
+				AND (o.aggregate_type, o.aggregate_id) > (head.aggregate_type, head.aggregate_id)
+			ORDER BY o.aggregate_type, o.aggregate_id LIMIT 1) next)
+	SELECT o.* FROM head CROSS JOIN LATERAL (
+		SELECT id, attempts, ${OUTBOX_COLUMNS} FROM outbox o
+		WHERE o.published_at IS NULL
+			AND o.aggregate_type = head.aggregate_type AND o.aggregate_id = head.aggregate_id
+		ORDER BY o.aggregate_version LIMIT ${BATCH_OF_ONE}) o
+	WHERE head.aggregate_type || '/' || head.aggregate_id <> ALL ($1::text[])
+		AND NOT EXISTS (SELECT FROM outbox f WHERE f.failed_at IS NOT NULL
+			AND f.aggregate_type = head.aggregate_type AND f.aggregate_id = head.aggregate_id)
+	LIMIT ${BATCH}`;
 
 const queriesOf = (client: pg.Client): Pick<Queries, "query"> => ({
 	query: async <Row extends object>(sql: string, bind: readonly unknown[] = []) =>

@@ -123,3 +123,14 @@ export const dropEventOperations: Migration = async ({ query }) => {
 	await query("ALTER TABLE inbox_cursor DROP COLUMN moved");
 	await query("ALTER TABLE outbox DROP COLUMN failed_at");
 };
+
+/** Leads the relay from one aggregate that has something to publish to the next, however long the backlog is. */
+export const addOutboxHeads: Migration = async ({ query }) => {
+	await query(
+		"CREATE INDEX outbox_head ON outbox (aggregate_type, aggregate_id, aggregate_version) WHERE published_at IS NULL"
+	);
+};
+
+export const dropOutboxHeads: Migration = async ({ query }) => {
+	await query("DROP INDEX outbox_head");
+};

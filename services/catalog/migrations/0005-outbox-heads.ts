@@ -1,0 +1,1 @@
+export { addOutboxHeads as up, dropOutboxHeads as down } from "../../../lib/events/tables.ts";
