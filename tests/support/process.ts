@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts } from "../../bin/ports.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
+/** What Node has compiled, for all processes: they are many, and loading is most of a start. */
+const COMPILED = join(ROOT, "var", "compile-cache");
 
 export interface Running {
 	readonly process: ChildProcess;
@@ -98,7 +100,13 @@ export function launch(script: string, args: readonly string[], env: Record<stri
 	const child = spawn(process.execPath, [resolve(ROOT, script), ...args], {
 		cwd: ROOT,
 		// Nothing of the machine's own configuration, and no test variables.
-		env: { PATH: process.env["PATH"], HOME: process.env["HOME"], LOG_LEVEL: "warn", ...env },
+		env: {
+			PATH: process.env["PATH"],
+			HOME: process.env["HOME"],
+			LOG_LEVEL: "warn",
+			NODE_COMPILE_CACHE: COMPILED,
+			...env
+		},
 		stdio: ["ignore", "pipe", "pipe"]
 	});
 	let text = "";
