@@ -20,7 +20,7 @@ interface Options {
 
 const SECONDS: Record<Profile, number> = { small: 40, full: 600 };
 /** A failed handler or publish waits at most half a minute for its next try; a heavy load has more to catch up with. */
-const QUIET_WITHIN_MS: Record<Profile, number> = { small: 90_000, full: 180_000 };
+const QUIET_WITHIN_MS: Record<Profile, number> = { small: 90_000, full: 600_000 };
 /** Controls are brief: what is broken shows soon, and most of them never become quiet. */
 const CONTROL_SECONDS = 25;
 const CONTROL_QUIET_WITHIN_MS = 20_000;

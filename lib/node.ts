@@ -87,7 +87,8 @@ async function announce(broker: ServiceBroker): Promise<void> {
 	const { transit, registry } = broker as unknown as Announcing;
 	if (!transit) return;
 	await registry.discoverer.sendLocalNodeInfo();
-	await transit.tx.client.flush();
+	// Where NATS goes away just now: the transporter tells it again as soon as it is back.
+	await transit.tx.client.flush().catch(() => {});
 }
 
 interface Announcing {

@@ -15,6 +15,7 @@ export interface Quiescence {
 
 const TIMEOUT_MS = 2_000;
 const LOOK_MS = 250;
+const LOOK_RARELY = 8;
 const TELL_MS = 10_000;
 /** So many looks in a row have to find nothing to do and nothing new. */
 const LOOKS = 4;
@@ -43,7 +44,8 @@ export async function untilQuiet(
 			if (todo.length > 0 || state !== before) [quiet, quietSince] = [0, elapsed()];
 			else if (++quiet === looks) return { ms: quietSince, pending };
 			before = state;
-			await sleep(lookMs);
+			// Looking costs those who work; what is quiet is looked at closely.
+			await sleep(todo.length > 0 ? LOOK_RARELY * lookMs : lookMs);
 		}
 		return { ms: null, pending: pending.length > 0 ? pending : ["effects still come about"] };
 	} finally {

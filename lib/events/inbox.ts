@@ -41,18 +41,22 @@ export interface InboxOptions {
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
+/** After trouble that is not the event's own, and holds up its aggregate: however often it was delivered before. */
+const MAX_RETRYABLE_DELAY_MS = 2_000;
 /** Statements that wait are ended before, and tried again without being counted. */
 const HANDLER_BUDGET_MS = 5_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
 const MAX_TOGETHER = 16;
 /** How long an event waits here for its predecessor while its aggregate stands still, before the stream is asked to bring it again. */
-const PATIENCE_MS = 1_000;
-/** How often it is looked whether another replica has handled the predecessor. */
-const LOOK_EVERY_MS = 25;
+const PATIENCE_MS = 10_000;
+/** The same where the aggregate has not begun for this consumer: the stream may have no predecessor any more, and says so. */
+const PATIENCE_UNBEGUN_MS = 1_000;
+/** How often it is looked whether another replica has handled the predecessor: often while it has, and ever less otherwise. */
+const LOOK_EVERY_MS = { least: 5, most: 25 };
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
-const backoff = (tries: number): Verdict =>
-	retry(Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(tries, 10)) * (0.75 + Math.random() / 2));
+const backoff = (tries: number, mostMs = MAX_DELAY_MS): Verdict =>
+	retry(Math.min(mostMs, 100 * 2 ** Math.min(tries, 10)) * (0.75 + Math.random() / 2));
 
 /** Why an event went to the dead letters. */
 export const REASONS = {
@@ -319,29 +323,32 @@ export class Inbox {
 	async #look(): Promise<void> {
 		if (this.#isLooking) return;
 		this.#isLooking = true;
-		for (;;) {
-			await sleep(LOOK_EVERY_MS * (0.5 + Math.random()));
+		for (let pauseMs = LOOK_EVERY_MS.least; ; pauseMs = Math.min(2 * pauseMs, LOOK_EVERY_MS.most)) {
+			await sleep(pauseMs * (0.5 + Math.random()));
 			const lines = [...this.#lines.values()].filter(line => line.resting);
 			if (lines.length === 0) break;
 			const resting = lines.map(line => line.resting!);
 			const sights = await this.#lookAt(resting);
 			for (const [index, line] of lines.entries())
 				// One that came meanwhile may be under way.
-				if (line.resting === resting[index]) this.#lookAfter(line, sights[index]);
+				if (line.resting === resting[index] && this.#lookAfter(line, sights[index]))
+					pauseMs = LOOK_EVERY_MS.least / 2;
 		}
 		this.#isLooking = false;
 	}
 
-	#lookAfter(line: Line, sight: Sight | undefined): void {
+	/** Whether it is the turn of the one that waited. */
+	#lookAfter(line: Line, sight: Sight | undefined): boolean {
 		const delivery = line.resting!;
 		const { event } = delivery;
 		const rests = delivery.rests!;
-		if (sight && (sight.blocked || sight.version >= event.aggregateversion - 1))
-			line.resting = undefined;
+		const isDue =
+			sight !== undefined && (sight.blocked || sight.version >= event.aggregateversion - 1);
+		if (isDue) line.resting = undefined;
 		// Its turn is coming: whoever has the events before it is at work.
 		else if (sight && sight.version !== rests.version)
 			delivery.rests = { since: performance.now(), version: sight.version };
-		else if (performance.now() - rests.since > this.#patienceMs) {
+		else if (performance.now() - rests.since > this.#patienceWith(sight)) {
 			line.resting = undefined;
 			// Those behind it cannot be handled before it.
 			for (const each of line.deliveries.splice(0)) {
@@ -350,6 +357,13 @@ export class Inbox {
 			}
 		}
 		this.#advance(event.subject, line);
+		return isDue;
+	}
+
+	#patienceWith(sight: Sight | undefined): number {
+		return sight?.version === 0
+			? Math.min(this.#patienceMs, PATIENCE_UNBEGUN_MS)
+			: this.#patienceMs;
 	}
 
 	/** Where these deliveries' aggregates stand: read without a lock, and nothing where it cannot be read. */
@@ -478,7 +492,7 @@ export class Inbox {
 		});
 		if (retryable) {
 			this.#logger.warn(`${what} is tried again: ${String(error)}`);
-			return backoff(deliveries);
+			return backoff(deliveries, MAX_RETRYABLE_DELAY_MS);
 		}
 		this.#logger.error(`${what} failed (delivery ${deliveries}):`, error);
 		return this.#failed(event, deliveries, error).catch(() => backoff(deliveries));
