@@ -1,6 +1,7 @@
 /** The cache of actions that declare one: in memory in one process, in Redis in the cluster. */
 import { Cachers, type BrokerOptions } from "moleculer";
 import type { Config } from "./config.ts";
+import { redisOptions } from "./redis.ts";
 
 type Key = string | string[];
 interface RedisCacherMethods {
@@ -64,20 +65,3 @@ export const cacherFor = ({ REDIS_URL }: Config): NonNullable<BrokerOptions["cac
 				redis: redisOptions(REDIS_URL)
 			}) as never)
 		: { type: "Memory", options: { clone: false } };
-
-function redisOptions(url: string): object {
-	const { hostname, port, username, password, protocol, pathname } = new URL(url);
-	return {
-		host: hostname,
-		port: Number(port || 6379),
-		...(username ? { username: decodeURIComponent(username) } : {}),
-		...(password ? { password: decodeURIComponent(password) } : {}),
-		...(protocol === "rediss:" ? { tls: {} } : {}),
-		db: Number(pathname.slice(1) || 0),
-		// A slow cache is worse than none, and so is waiting for one that is away.
-		enableOfflineQueue: false,
-		maxRetriesPerRequest: 1,
-		commandTimeout: 300,
-		connectTimeout: 2_000
-	};
-}
