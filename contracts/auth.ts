@@ -61,7 +61,8 @@ export const auth = contract({
 				route: "POST /auth/register",
 				tag: "Identity",
 				status: 201,
-				location: "/api/v1/users/me"
+				location: "/api/v1/users/me",
+				limit: { attempt: "register" }
 			},
 			params: Params({
 				email: Email,
@@ -75,7 +76,11 @@ export const auth = contract({
 		login: {
 			summary: "Sign in by e-mail or username",
 			access: "public",
-			rest: { route: "POST /auth/login", tag: "Identity" },
+			rest: {
+				route: "POST /auth/login",
+				tag: "Identity",
+				limit: { attempt: "login", account: "login", failuresOnly: true }
+			},
 			params: Params({
 				login: Text(1, 254, {
 					description: "E-mail address or username",

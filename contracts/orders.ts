@@ -112,7 +112,9 @@ export const orders = contract({
 				headers: { "idempotency-key": "idempotencyKey", prefer: "prefer" },
 				required: ["idempotency-key"],
 				etag,
-				location: "/api/v1/orders/{id}"
+				location: "/api/v1/orders/{id}",
+				limit: { cost: 10 },
+				priority: "high"
 			},
 			// Safe to repeat because of its key.
 			idempotent: true,

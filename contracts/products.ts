@@ -41,7 +41,7 @@ export const products = contract({
 		list: {
 			summary: "Search and filter products",
 			access: "public",
-			rest: { route: "GET /products", tag: "Catalog" },
+			rest: { route: "GET /products", tag: "Catalog", limit: { cost: 2 }, priority: "low" },
 			idempotent: true,
 			params: Params({
 				q: Type.Optional(
@@ -63,7 +63,8 @@ export const products = contract({
 			rest: {
 				route: "GET /products/:idOrSlug",
 				tag: "Catalog",
-				etag: ["version", "availability.available"]
+				etag: ["version", "availability.available"],
+				priority: "low"
 			},
 			idempotent: true,
 			params: Params({ idOrSlug: IdOrSlug }),

@@ -111,13 +111,13 @@ describe("what keeps every promise", () => {
 		["a route for what had none", { internal: { rest: { route: "GET /count", tag: "Boxes" } } }],
 		["that it may be repeated by now", { internal: { idempotent: true } }],
 		[
-			"another summary, tag, time limit or cache",
+			"another summary, tag, time limit, cache, rate limit or priority",
 			{
 				get: {
 					summary: "Look",
 					timeout: 1,
 					cache: { keys: ["size"], ttl: 1 },
-					rest: { ...get.rest, tag: "Box" }
+					rest: { ...get.rest, tag: "Box", limit: { cost: 2 }, priority: "low" }
 				}
 			}
 		],

@@ -83,7 +83,8 @@ function publishedBy(contracts: readonly ServiceContract[]): Published {
 
 function publishedAction(contract: ActionContract): PublishedAction {
 	const { access, idempotent = false, rest, params, result, failures = [] } = contract;
-	const { tag: _, ...route } = rest ?? { tag: "" };
+	// How much may be asked, and who comes first, may change with the load.
+	const { tag: _, limit: _limit, priority: _priority, ...route } = rest ?? { tag: "" };
 	return {
 		access,
 		idempotent,

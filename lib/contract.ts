@@ -57,6 +57,28 @@ export interface RestContract {
 	readonly responseHeaders?: Readonly<Record<string, string>>;
 	/** Headers that must be present, else 400; `if-match` missing is 428. */
 	readonly required?: readonly string[];
+	/** How dear the route is to those who call it. Without it: 1 point for a GET, 5 for anything else. */
+	readonly limit?: LimitContract;
+	/** Who is served first when more come than can be served at once; `normal` where nothing is said. */
+	readonly priority?: Priority;
+}
+
+/** From last to first. */
+export const PRIORITIES = ["low", "normal", "high"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** Attempts that somebody could make many of to guess or to harvest, each kind with a tight limit of its own. */
+export type Attempt = "login" | "reset" | "register";
+
+export interface LimitContract {
+	/** Points of what the caller may use in a minute. */
+	readonly cost?: number;
+	/** Counted as well, by the address that it comes from. */
+	readonly attempt?: Attempt;
+	/** The parameter that names an account, where attempts are also counted by that. */
+	readonly account?: string;
+	/** True where an attempt that succeeds does not count. */
+	readonly failuresOnly?: boolean;
 }
 
 export interface ActionContract<
