@@ -60,16 +60,26 @@ describe("the configuration", () => {
 			DEMO_DATA: "hunter2",
 			DEMO_PASSWORD: "hunter2",
 			LOG_LEVEL: "hunter2",
-			EVENT_STREAM_REPLICAS: "6"
+			EVENT_STREAM_REPLICAS: "6",
+			TRUST_PROXY: "-1"
 		};
 		const found = mistakes(env);
 		expect(found.map(mistake => mistake.split(" ", 1)[0]!).toSorted()).toEqual(
 			Object.keys(env).toSorted()
 		);
 		const { message } = new ConfigError(found);
-		expect(message).toMatch(/^The configuration has 11 mistake\(s\):\n {2}- /);
+		expect(message).toMatch(/^The configuration has 12 mistake\(s\):\n {2}- /);
 		expect(message).not.toContain("hunter2");
 		expect(message).toMatch(/LOG_LEVEL .* One of fatal, error, warn, info, debug, trace\./);
+	});
+
+	it("keeps the limits on in production, whatever their size", () => {
+		const off = { RATE_LIMIT_FACTOR: "0" };
+		expect(readConfig(off).RATE_LIMIT_FACTOR).toBe(0);
+		expect(mistakes({ ...off, NODE_ENV: "production" })).toEqual([
+			expect.stringMatching(/^RATE_LIMIT_FACTOR .* refused in production/)
+		]);
+		expect(mistakes({ RATE_LIMIT_FACTOR: "1000000", NODE_ENV: "production" })).toEqual([]);
 	});
 
 	it("takes several addresses of NATS, all whole", () => {

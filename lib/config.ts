@@ -60,6 +60,25 @@ export const Environment = Type.Object({
 		pattern: "^(?:https?://[^\\s,/]+(?:,https?://[^\\s,/]+)*)?$",
 		description: "Origins, separated by commas, whose pages may call the API from a browser"
 	}),
+	TRUST_PROXY: Type.Integer({
+		minimum: 0,
+		maximum: 10,
+		default: 0,
+		description:
+			"How many proxies of ours stand before the gateway and append to X-Forwarded-For. 0: the header is not believed"
+	}),
+	RATE_LIMIT_FACTOR: Type.Number({
+		minimum: 0,
+		default: 1,
+		description:
+			"Multiplies what clients may do in a time. 0 switches the limits off, for load tests; refused in production"
+	}),
+	REQUEST_CONCURRENCY: Positive("Requests that a gateway works on at once", 1_000),
+	REQUEST_QUEUE: Type.Integer({
+		minimum: 0,
+		default: 1_000,
+		description: "Requests that may wait beyond those; more are refused, the least important first"
+	}),
 	DATABASE_URL: Url(
 		"postgres(?:ql)?",
 		"PostgreSQL server; each group uses the database named after it, prefixed by the URL's path and `_` if there is one. Unset: an embedded server (one process only)"
@@ -80,7 +99,7 @@ export const Environment = Type.Object({
 		"nats|tls",
 		"NATS server with JetStream, several separated by commas. Setting it makes this node part of a cluster"
 	),
-	REDIS_URL: Url("rediss?", "Redis: cache of the cluster. Required with NATS_URL"),
+	REDIS_URL: Url("rediss?", "Redis: cache and rate limits of the cluster. Required with NATS_URL"),
 	EVENT_STREAM_REPLICAS: Type.Integer({
 		minimum: 1,
 		maximum: 5,
@@ -257,6 +276,8 @@ export function readConfig(
 	for (const variable of ["CRASH_AT", "PAUSE_AT"] as const)
 		if (config[variable] && config.NODE_ENV === "production")
 			mistakes.push(`${variable} stops the process; it is for tests and refused in production.`);
+	if (config.RATE_LIMIT_FACTOR === 0 && config.NODE_ENV === "production")
+		mistakes.push("RATE_LIMIT_FACTOR switches the limits off; 0 is refused in production.");
 	if (mistakes.length > 0) throw new ConfigError(mistakes);
 	return Object.freeze(config);
 }
