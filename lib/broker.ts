@@ -3,6 +3,7 @@ import { ServiceBroker, type BrokerOptions, type ServiceSchema } from "moleculer
 import { cacherFor } from "./cacher.ts";
 import type { Config } from "./config.ts";
 import { contextMiddleware } from "./context.ts";
+import { deadlineMiddleware } from "./deadline.ts";
 import { natsOptions } from "./nats.ts";
 import { ValenceTransporter } from "./nats-transporter.ts";
 import { accessMiddleware } from "./identity.ts";
@@ -16,26 +17,36 @@ interface Timed extends Promise<unknown> {
 }
 interface RemoteCall {
 	readonly id: string;
-	readonly options: { readonly timeout?: number };
+	readonly options: { readonly timeout?: number; readonly signal?: AbortSignal };
 	readonly broker: { readonly transit: { removePendingRequest(id: string): void } };
 }
 
 /**
  * Moleculer answers a caller whose time is up, but goes on waiting for the answer. Where NATS has
- * lost it, that is for ever, and keeps the node from stopping in order.
+ * lost it, that is for ever, and keeps the node from stopping in order. The same for a call whose
+ * `signal` says that nobody wants the answer any more.
  */
 const lostRequestMiddleware = {
 	name: "LostRequests",
 	remoteAction: (next: (ctx: RemoteCall) => Timed) => (ctx: RemoteCall) => {
-		const { timeout } = ctx.options;
+		const { timeout, signal } = ctx.options;
 		const running = next(ctx);
-		if (!timeout) return running;
-		return running.timeout(timeout).catch((error: unknown) => {
+		if (!timeout && !signal) return running;
+		const timed = timeout ? running.timeout(timeout) : running;
+		return (signal ? untilAborted(timed, signal) : timed).catch((error: unknown) => {
 			ctx.broker.transit.removePendingRequest(ctx.id);
 			throw error;
 		});
 	}
 };
+
+function untilAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
+	return new Promise((resolve, reject) => {
+		const abandon = () => reject(signal.reason as Error);
+		signal.addEventListener("abort", abandon);
+		running.then(resolve, reject).finally(() => signal.removeEventListener("abort", abandon));
+	});
+}
 
 /** Moleculer's options for a node of this configuration. */
 export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
@@ -73,6 +84,7 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 		middlewares: [
 			accessMiddleware,
 			contextMiddleware,
+			deadlineMiddleware,
 			lostRequestMiddleware,
 			...(config.NODE_ENV === "production" ? [] : [resultMiddleware])
 		] as NonNullable<BrokerOptions["middlewares"]>

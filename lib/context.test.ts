@@ -29,7 +29,7 @@ describe("a traceparent", () => {
 });
 
 describe("the context of work", () => {
-	const context: Required<WorkContext> = {
+	const context: Omit<Required<WorkContext>, "signal"> = {
 		requestId: "r-1",
 		correlationId: "order-1",
 		causationId: "event-1",
@@ -86,6 +86,19 @@ describe("the context of work", () => {
 			expect(told).toEqual(context);
 			// Nothing of it stays behind for the next one.
 			expect(await brokers[0]!.call("outer.relay")).not.toMatchObject({ causationId: "event-1" });
+		} finally {
+			for (const each of brokers) await each.stop();
+		}
+	});
+
+	it("tells a callee in the same process, through other calls, that nobody waits any more", async () => {
+		const brokers = await start(false);
+		try {
+			const { signal } = new AbortController();
+			const told = await brokers[0]!.call<WorkContext, object>("outer.relay", {}, {
+				signal
+			} as object);
+			expect(told.signal).toBe(signal);
 		} finally {
 			for (const each of brokers) await each.stop();
 		}

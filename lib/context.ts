@@ -13,6 +13,11 @@ export interface WorkContext {
 	/** The event that made us do this. */
 	readonly causationId?: string | undefined;
 	readonly traceparent?: string | undefined;
+	/**
+	 * Aborted when nobody waits for the outcome any more, as a client that has gone away. Only within
+	 * the process that was asked: what waits should stop, what is under way may be finished.
+	 */
+	readonly signal?: AbortSignal | undefined;
 }
 
 const storage = new AsyncLocalStorage<WorkContext>();
@@ -41,10 +46,12 @@ interface CallOptions {
 	readonly headers?: CallHeaders;
 	readonly parentCtx?: unknown;
 	readonly requestID?: string;
+	readonly signal?: AbortSignal;
 }
 interface CalledContext {
 	readonly requestID?: string | null;
 	readonly headers: CallHeaders;
+	readonly options: { readonly signal?: AbortSignal };
 }
 
 /** Moleculer's middleware that carries the context of work through calls, to other nodes as well. */
@@ -52,9 +59,10 @@ export const contextMiddleware = {
 	name: "Context",
 	call: (next: (action: string, params: unknown, options: CallOptions) => unknown) =>
 		function (this: unknown, action: string, params: unknown, options: CallOptions = {}) {
-			const { requestId, ...carried } = currentContext();
+			const { requestId, signal, ...carried } = currentContext();
 			return next.call(this, action, params, {
 				...(requestId !== undefined && !options.parentCtx ? { requestID: requestId } : {}),
+				...(signal ? { signal } : {}),
 				...options,
 				// In headers and not in meta, which the callee could change and which comes back.
 				headers: { ...(carried as CallHeaders), ...options.headers }
@@ -65,6 +73,9 @@ export const contextMiddleware = {
 		(ctx: CalledContext): Promise<unknown> => {
 			const { correlationId, causationId, traceparent } = ctx.headers;
 			const requestId = ctx.requestID ?? undefined;
-			return runInContext({ requestId, correlationId, causationId, traceparent }, () => next(ctx));
+			const { signal } = ctx.options;
+			return runInContext({ requestId, correlationId, causationId, traceparent, signal }, () =>
+				next(ctx)
+			);
 		}
 };

@@ -2,6 +2,7 @@ import type { Service } from "moleculer";
 import type { Events } from "../../contracts/index.ts";
 import { orders, type Order } from "../../contracts/orders.ts";
 import type { Config } from "../../lib/config.ts";
+import { currentContext } from "../../lib/context.ts";
 import { decodeCursor, encodeCursor } from "../../lib/cursor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
@@ -113,9 +114,10 @@ export default implement(orders)({
 			);
 			const ms = waitSeconds(prefer) * 1_000;
 			const read = async () => (await findOrder(this.db, order.id, userId))!.order;
+			const isAtRest = ({ status }: Order) => isTerminal(status);
 			return ms === 0
 				? order
-				: this.waiters.wait(order.id, ms, read, ({ status }) => isTerminal(status));
+				: this.waiters.wait(order.id, ms, read, isAtRest, currentContext().signal);
 		},
 		async list(ctx) {
 			const { status, cursor, limit = 20 } = ctx.params;

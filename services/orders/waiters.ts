@@ -9,12 +9,16 @@ export class Waiters {
 		for (const wake of this.#wakes.get(id) ?? []) wake();
 	}
 
-	/** Reads the thing until it is at rest, or the time is up; answers what was read last. */
+	/**
+	 * Reads the thing until it is at rest, or the time is up, or nobody waits for it any more; answers
+	 * what was read last.
+	 */
 	async wait<T>(
 		id: string,
 		ms: number,
 		read: () => Promise<T>,
-		isAtRest: (thing: T) => boolean
+		isAtRest: (thing: T) => boolean,
+		signal?: AbortSignal
 	): Promise<T> {
 		const until = Date.now() + ms;
 		for (;;) {
@@ -23,7 +27,7 @@ export class Waiters {
 			try {
 				const thing = await read();
 				const left = until - Date.now();
-				if (isAtRest(thing) || left <= 0) return thing;
+				if (isAtRest(thing) || left <= 0 || signal?.aborted) return thing;
 				await changed.within(Math.min(left, LOOK_EVERY_MS));
 			} finally {
 				changed.forget();
