@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import type { Access, RestContract } from "../../lib/contract.ts";
-import { answerOf, conditional, fixed, matches } from "./answer.ts";
+import { answerOf, conditional, fixed, knownTag } from "./answer.ts";
 import { routesOf } from "./routes.ts";
 
 const routeOf = (rest: Partial<RestContract> = {}, access: Access = "public", service = "shop") =>
@@ -60,7 +60,11 @@ describe("an answer", () => {
 	it("has a strong ETag of the declared fields, and is 304 to who has it", () => {
 		const route = routeOf({ etag: ["version", "total.amount"] });
 		expect(answerOf(route, { version: 3, total: { amount: 5 } }).headers["ETag"]).toBe('"3-5"');
-		const unchanged = answerOf(route, { version: 3, total: { amount: 5 } }, '"3-5"');
+		const unchanged = answerOf(
+			route,
+			{ version: 3, total: { amount: 5 } },
+			{ "if-none-match": '"3-5"' }
+		);
 		expect(unchanged).toEqual({
 			status: 304,
 			headers: { ETag: '"3-5"', "Cache-Control": "private, no-cache" }
@@ -78,22 +82,34 @@ describe("an answer", () => {
 
 	it("that is fixed is 304 to who has it", () => {
 		const answer = fixed("text/plain", "hello", {});
-		expect(conditional(answer, undefined)).toBe(answer);
-		expect(conditional(answer, '"other"')).toBe(answer);
-		expect(conditional(answer, answer.headers["ETag"])).toEqual({
+		expect(conditional(answer, {})).toBe(answer);
+		expect(conditional(answer, { "if-none-match": '"other"' })).toBe(answer);
+		expect(conditional(answer, { "if-none-match": answer.headers["ETag"]! })).toEqual({
 			status: 304,
 			headers: { ETag: answer.headers["ETag"] }
 		});
 	});
 
 	it.each([
-		['"a"', true],
-		['W/"a"', true],
-		['"b", "a"', true],
-		["*", true],
-		['"b"', false],
-		["a", false]
+		['"a"', '"a"'],
+		['W/"a"', '"a"'],
+		['"b", "a"', '"a"'],
+		["*", '"a"'],
+		['"b"', undefined],
+		["a", undefined],
+		['"a+br"', '"a+br"'],
+		['W/"a+gzip"', '"a+gzip"'],
+		['"b+br"', undefined],
+		['"a+zstd"', undefined]
 	])("knows If-None-Match: %s", (header, expected) => {
-		expect(matches('"a"', header)).toBe(expected);
+		const condition = { "if-none-match": header, "accept-encoding": "gzip, br" };
+		expect(knownTag('"a"', condition)).toBe(expected);
+	});
+
+	it("is not known to who has it in a coding that is not read any more", () => {
+		for (const accepted of [undefined, "gzip", "gzip, br;q=0"])
+			expect(
+				knownTag('"a"', { "if-none-match": '"a+br"', "accept-encoding": accepted })
+			).toBeUndefined();
 	});
 });

@@ -1,7 +1,12 @@
 /** An action's result as an HTTP answer, as its route says. */
 import { createHash } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import type { RestContract } from "../../lib/contract.ts";
+import { accepts, untagged } from "./compression.ts";
 import type { Route } from "./routes.ts";
+
+/** The headers of a request that decide whether the client has the answer already. */
+export type Condition = Pick<IncomingHttpHeaders, "if-none-match" | "accept-encoding">;
 
 /** An answer, ready to be written. */
 export interface Answer {
@@ -37,15 +42,14 @@ export const fixed = (
 });
 
 /** The answer, or 304 where the client has it already. */
-export const conditional = (answer: Answer, ifNoneMatch: string | undefined): Answer => {
+export const conditional = (answer: Answer, condition: Condition): Answer => {
 	const { "Content-Type": _, ...headers } = answer.headers;
-	return ifNoneMatch !== undefined && matches(answer.headers["ETag"]!, ifNoneMatch)
-		? { status: 304, headers }
-		: answer;
+	const known = knownTag(answer.headers["ETag"]!, condition);
+	return known === undefined ? answer : { status: 304, headers: { ...headers, ETag: known } };
 };
 
-/** The answer to a call that succeeded. `ifNoneMatch` is the header of that name of a GET or HEAD. */
-export function answerOf(route: Route, result: unknown, ifNoneMatch?: string): Answer {
+/** The answer to a call that succeeded. There is a condition where it was a GET or HEAD. */
+export function answerOf(route: Route, result: unknown, condition: Condition = {}): Answer {
 	const { rest } = route;
 	const etag = rest.etag && result !== null ? etagOf(rest.etag, result) : undefined;
 	const headers: Record<string, string> = {
@@ -56,8 +60,8 @@ export function answerOf(route: Route, result: unknown, ifNoneMatch?: string): A
 		const value = fieldOf(result, field);
 		if (typeof value === "string" || typeof value === "number") headers[header] = String(value);
 	}
-	if (etag && ifNoneMatch !== undefined && matches(etag, ifNoneMatch))
-		return { status: 304, headers };
+	const known = etag && knownTag(etag, condition);
+	if (known) return { status: 304, headers: { ...headers, ETag: known } };
 	if (rest.location)
 		headers["Location"] = rest.location.replaceAll(/\{([\w.]+)\}/g, (_, field: string) =>
 			encodeURIComponent(String(fieldOf(result, field)))
@@ -74,12 +78,21 @@ function statusOf({ status = 200 }: RestContract, result: unknown): number {
 const etagOf = (fields: readonly string[], result: unknown): string =>
 	`"${fields.map(field => encodeURIComponent(String(fieldOf(result, field)))).join("-")}"`;
 
-/** If-None-Match (RFC 9110, 13.1.2): a list or `*`; weak comparison. */
-export const matches = (etag: string, ifNoneMatch: string): boolean =>
-	ifNoneMatch.split(",").some(part => {
-		const candidate = part.trim();
-		return candidate === "*" || candidate.replace(/^W\//, "") === etag;
-	});
+/**
+ * The tag by which the client has what `etag` stands for (If-None-Match, RFC 9110, 13.1.2: a list or
+ * `*`; weak comparison). What it has in another coding counts as long as it still reads that one.
+ */
+export function knownTag(etag: string, condition: Condition): string | undefined {
+	const header = condition["if-none-match"];
+	if (header === undefined) return undefined;
+	for (const part of header.split(",")) {
+		const candidate = part.trim().replace(/^W\//, "");
+		if (candidate === "*" || candidate === etag) return etag;
+		const { etag: plain, coding } = untagged(candidate);
+		if (plain === etag && coding && accepts(condition["accept-encoding"], coding)) return candidate;
+	}
+	return undefined;
+}
 
 /** What depends on who asks, or carries tokens, is never kept; the rest must be asked for again each time. */
 const cacheControl = ({ contract, service }: Route): string =>

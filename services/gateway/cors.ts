@@ -13,11 +13,20 @@ export interface Cors {
 const REQUEST_HEADERS = [
 	"Authorization",
 	"Content-Type",
+	"Idempotency-Key",
 	"If-Match",
 	"If-None-Match",
+	"Last-Event-ID",
 	"X-Request-Id"
 ];
-const RESPONSE_HEADERS = ["ETag", "Location", "Retry-After", "X-Request-Id"];
+const RESPONSE_HEADERS = [
+	"ETag",
+	"Location",
+	"RateLimit",
+	"RateLimit-Policy",
+	"Retry-After",
+	"X-Request-Id"
+];
 
 /**
  * `origins` as CORS_ORIGINS has them. An origin is allowed when it is equal to one of them, never
@@ -56,5 +65,11 @@ export function createCors(origins: string, routes: readonly Route[]): Cors {
 	};
 }
 
+/** Contracts have headers in lower case, and their own names are better known. */
 const list = (own: readonly string[], declared: readonly string[]): string =>
-	[...new Set([...own, ...declared])].join(", ");
+	[
+		...own,
+		...new Set(
+			declared.filter(name => !own.some(each => each.toLowerCase() === name.toLowerCase()))
+		)
+	].join(", ");

@@ -1,69 +1,76 @@
 /**
- * moleculer-web made into a door that is shut by default. It keeps the aliases, the root action and
- * its life cycle; what its defaults get wrong is overridden here, each for the reason it says.
+ * moleculer-web made into a door that is shut by default. It keeps the aliases and its life cycle;
+ * what its defaults get wrong is overridden here, each for the reason it says.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import helmet from "helmet";
-import type { Context, ServiceSchema } from "moleculer";
+import type { ServiceSchema } from "moleculer";
 import ApiGateway from "moleculer-web";
 import { failure } from "../../lib/failure.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { mixin, type Mixin } from "../../lib/service.ts";
 import type { Answer } from "./answer.ts";
 import { createCors, type Cors } from "./cors.ts";
+import { Exchange } from "./exchange.ts";
+import { Gate } from "./gate.ts";
 import { HttpServer } from "./http-server.ts";
 import { gateway, problemHeaders, problemOf } from "./problem.ts";
-import { requestIdOf, targetOf } from "./request.ts";
 import type { Route } from "./routes.ts";
-
-/** A request as moleculer-web hands it on. */
-export interface Incoming extends IncomingMessage {
-	readonly $ctx: Context;
-	/** With `mergeParams: false`; `query` is ours: raw. */
-	readonly $params: { readonly params: Record<string, string>; readonly query: string };
-	readonly originalUrl: string;
-	readonly parsedUrl: string;
-}
+import { write } from "./writing.ts";
 
 /** An alias is the name of an action, or answers by itself. */
-export type Responder = (this: any, req: Incoming) => Promise<Answer>;
+export type Responder = (this: any, exchange: Exchange) => Promise<Answer>;
 interface Alias {
 	readonly action: string | null;
 	readonly handler: Responder | null;
 	readonly method: string;
-	match(path: string): object | false;
+	readonly re: RegExp;
+	match(path: string): Record<string, string> | false;
 }
 
 export interface Door {
 	/** The port that is listened on. */
 	readonly port: number;
+	/** Requests that are worked on, and that wait. */
+	readonly gate: Gate;
 	/** True from the moment that the node was asked to stop. */
 	isDraining(): boolean;
 }
 
-export interface DoorOptions {
+export interface DoorOptions<Admitted> {
 	readonly routes: readonly Route[];
-	/** Answers of the gateway itself, by path; for GET and HEAD. */
+	/** Answers of the gateway itself, by path; for GET and HEAD. They wait for no turn. */
 	readonly responders: Readonly<Record<string, Responder>>;
+	/** Paths of responders that everybody may ask as often as they like. */
+	readonly probes: readonly string[];
+	/**
+	 * Lets a request in or throws, before anything of its body is read. `route` is undefined where none
+	 * of the actions' was asked for.
+	 */
+	readonly admit: (service: any, exchange: Exchange, route: Route | undefined) => Promise<Admitted>;
 	/** Calls the action of a route. */
-	readonly respond: (service: any, action: string, req: Incoming) => Promise<Answer>;
+	readonly respond: (
+		service: any,
+		exchange: Exchange,
+		route: Route,
+		admitted: Admitted
+	) => Promise<Answer>;
 }
 
 const MAX_URL_LENGTH = 4_096;
-const ANSWER_WITHIN_MS = 15_000;
+/** Who has not got a turn by then is told to come back. */
+const QUEUE_PATIENCE_MS = 5_000;
+const ALL_METHODS = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE";
 
-const secure = helmet({
-	contentSecurityPolicy: {
-		useDefaults: false,
-		directives: { "default-src": ["'none'"], "frame-ancestors": ["'none'"] }
-	}
-});
-
-const web = (ApiGateway as ServiceSchema & { methods: Record<string, (...args: any[]) => any> })
-	.methods;
-
-export const door = ({ routes, responders, respond }: DoorOptions): Mixin<Door> =>
-	mixin<Door>({
+export const door = <Admitted>({
+	routes,
+	responders,
+	probes,
+	admit,
+	respond
+}: DoorOptions<Admitted>): Mixin<Door> => {
+	const byAction = new Map(routes.map(route => [route.action, route]));
+	return mixin<Door>({
 		mixins: [ApiGateway],
 		settings: {
 			// We make the server: moleculer-web's would end the process where the port is taken.
@@ -79,11 +86,6 @@ export const door = ({ routes, responders, respond }: DoorOptions): Mixin<Door> 
 					aliases: aliasesOf(routes, responders)
 				}
 			],
-			// The services' own drain counts; moleculer's would wait while new requests still come in.
-			rootCallOptions: { tracking: false },
-			logRequest: null,
-			logRequestParams: null,
-			logResponse: null,
 			logRouteRegistration: null
 		},
 		actions: {
@@ -91,100 +93,110 @@ export const door = ({ routes, responders, respond }: DoorOptions): Mixin<Door> 
 			listAliases: false,
 			addRoute: false,
 			removeRoute: false,
-			// Each request is one call of it: the limits of ordinary actions would be those of the whole gateway.
-			rest: {
-				visibility: "private",
-				bulkhead: { enabled: false },
-				// Retries of one call add up; the client shall not wait for all of them.
-				timeout: ANSWER_WITHIN_MS,
-				circuitBreaker: { enabled: false }
-			}
+			// A call around each call: it pins a request to a node, and costs as much as the call itself.
+			rest: false
 		},
 		methods: {
-			/** The first thing that happens to a request. */
+			/** All that happens to a request. */
 			async httpHandler(this: any, req: IncomingMessage, res: ServerResponse) {
-				const requestId = requestIdOf(req.headers["x-request-id"]);
-				// moleculer-web takes these two as they are (H11).
-				req.headers["x-request-id"] = requestId;
-				delete req.headers["x-correlation-id"];
-				res.setHeader("X-Request-Id", requestId);
-				secure(req, res, () => {});
-				setHeaders(res, (this.cors as Cors).answer(req.headers.origin));
-				if (this.isDraining()) res.setHeader("Connection", "close");
+				const exchange = new Exchange(req, res, this.trustedProxies);
+				const { headers } = exchange;
+				headers["X-Request-Id"] = exchange.requestId;
+				Object.assign(headers, (this.cors as Cors).answer(req.headers.origin));
+				if (this.isDraining()) headers["Connection"] = "close";
 				try {
 					refuseImproper(req);
-					// Before any alias is looked up: moleculer-web would call the action that is asked about (H4).
-					if (req.method === "OPTIONS") this.answerOptions(req, res);
-					else await web["httpHandler"]!.call(this, req, res);
+					write(exchange, SECURE, await this.answer(exchange));
 				} catch (error) {
-					this.errorHandler(req, res, error);
+					this.errorHandler(exchange, error);
 				}
 			},
 
-			answerOptions(this: any, req: IncomingMessage, res: ServerResponse) {
-				const { path } = targetOf(req.url!);
-				const allow =
-					path === "*" ? "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE" : this.allowOf(path);
+			async answer(this: any, exchange: Exchange): Promise<Answer> {
+				const { req, path } = exchange;
+				// Before any alias is looked up: moleculer-web would call the action that is asked about (H4).
+				if (req.method === "OPTIONS") {
+					await admit(this, exchange, undefined);
+					return this.optionsAnswer(exchange);
+				}
+				const alias: Alias | undefined = this.findAlias(req.method, path);
+				if (alias?.handler) {
+					if (!probes.includes(path)) await admit(this, exchange, undefined);
+					return alias.handler.call(this, exchange);
+				}
+				const route = byAction.get(alias?.action ?? "");
+				const admitted = await admit(this, exchange, route);
+				if (!route) throw this.notFound(exchange);
+				exchange.parameters = alias!.match(path) || {};
+				return this.inTurn(exchange, route, () => respond(this, exchange, route, admitted));
+			},
+
+			async inTurn(
+				this: any,
+				exchange: Exchange,
+				{ rest }: Route,
+				work: () => Promise<Answer>
+			): Promise<Answer> {
+				const gate: Gate = this.gate;
+				exchange.signal.throwIfAborted();
+				const turn = gate.enter(rest.priority ?? "normal", exchange.signal);
+				if (turn) await turn;
+				let isInside = true;
+				const leave = () => {
+					if (isInside) gate.leave();
+					isInside = false;
+				};
+				// The place of whoever has gone is free, although the work may still go on.
+				exchange.onClose = leave;
+				try {
+					return await work();
+				} finally {
+					leave();
+				}
+			},
+
+			optionsAnswer(this: any, { req, path }: Exchange): Answer {
+				const allow = path === "*" ? ALL_METHODS : this.allowOf(path);
 				if (!allow) throw failure(gateway, "ROUTE_NOT_FOUND");
-				setHeaders(res, (this.cors as Cors).preflight(req.headers.origin, allow));
-				res.writeHead(204, { Allow: allow }).end();
+				const cors = (this.cors as Cors).preflight(req.headers.origin, allow);
+				return { status: 204, headers: { Allow: allow, ...cors } };
+			},
+
+			notFound(this: any, { path, headers }: Exchange): Error {
+				const allow = this.allowOf(path);
+				if (!allow) return failure(gateway, "ROUTE_NOT_FOUND");
+				headers["Allow"] = allow;
+				return failure(gateway, "METHOD_NOT_ALLOWED");
 			},
 
 			/** The methods that a path knows, or undefined for a path that nobody knows. */
 			allowOf(this: any, path: string): string | undefined {
 				const methods = (this.aliases as Alias[])
-					.filter(alias => alias.match(path))
+					.filter(alias => alias.re.test(path))
 					.map(alias => alias.method);
 				return methods.length > 0 ? [...new Set(methods), "OPTIONS"].join(", ") : undefined;
 			},
 
-			// The query stays as it came: moleculer-web's parser would make objects and lists of it (H7).
-			parseQueryString: (req: IncomingMessage) => {
-				const { path, query } = targetOf(req.url!);
-				return { url: path, query };
-			},
-
-			// Without moleculer-web's look at an endpoint: that would pin the request to a node, and take
-			// every other turn from a round of two.
-			async aliasHandler(this: any, req: Incoming, res: ServerResponse, alias: Alias) {
-				send(
-					res,
-					alias.handler
-						? await alias.handler.call(this, req)
-						: await respond(this, alias.action!, req)
-				);
-				return true;
-			},
-
-			send404(this: any, req: Incoming, res: ServerResponse) {
-				const allow = this.allowOf(req.parsedUrl);
-				if (allow) res.setHeader("Allow", allow);
-				this.errorHandler(
-					req,
-					res,
-					failure(gateway, allow ? "METHOD_NOT_ALLOWED" : "ROUTE_NOT_FOUND")
-				);
+			/** As moleculer-web's own, which tries one alias after the other, all there are. */
+			findAlias(this: any, method: string, path: string): Alias | undefined {
+				const candidates: Alias[] | undefined = this.aliasIndex.get(indexKey(method, path));
+				return candidates?.find(alias => alias.re.test(path));
 			},
 
 			/** The only way out for errors (H9). */
-			errorHandler(
-				this: any,
-				req: IncomingMessage & { originalUrl?: string },
-				res: ServerResponse,
-				error: unknown
-			) {
+			errorHandler(this: any, exchange: Exchange, error: unknown) {
+				const { res, path, requestId, headers, isGone } = exchange;
 				// Too late to tell; and what is thrown here would end the process.
-				if (res.headersSent) return;
-				const { path } = targetOf(req.originalUrl ?? req.url!);
-				const problem = problemOf(error, path, String(req.headers["x-request-id"]));
+				if (res.headersSent || isGone) return;
+				const problem = problemOf(error, path, requestId);
 				const { stack = error, name, message } = error as Partial<Error>;
 				if (problem.code === "INTERNAL")
 					this.logger.error(`Request ${problem.requestId} failed:`, stack);
 				if (problem.code === "UNAVAILABLE")
 					this.logger.warn(`Request ${problem.requestId}: ${name}: ${message}`);
 				// Whatever of the body is still under way shall not be waited for.
-				if (problem.status === 413) res.setHeader("Connection", "close");
-				send(res, {
+				if (problem.status === 413) headers["Connection"] = "close";
+				write(exchange, SECURE, {
 					status: problem.status,
 					headers: problemHeaders(problem),
 					body: JSON.stringify(problem)
@@ -201,8 +213,20 @@ export const door = ({ routes, responders, respond }: DoorOptions): Mixin<Door> 
 			}
 		},
 		created(this: any) {
+			const { config } = runtimeOf(this.broker);
 			this.hasStarted = false;
-			this.cors = createCors(runtimeOf(this.broker).config.CORS_ORIGINS, routes);
+			this.trustedProxies = config.TRUST_PROXY;
+			this.cors = createCors(config.CORS_ORIGINS, routes);
+			this.gate = new Gate({
+				concurrency: config.REQUEST_CONCURRENCY,
+				queue: config.REQUEST_QUEUE,
+				patienceMs: QUEUE_PATIENCE_MS
+			});
+			// In moleculer-web's order, the most specific first.
+			this.aliasIndex = Map.groupBy(
+				this.aliases as (Alias & { readonly fullPath: string })[],
+				({ method, fullPath }) => indexKey(method, fullPath)
+			);
 			this.http = new HttpServer((req, res) => void this.httpHandler(req, res));
 		},
 		async started(this: any) {
@@ -215,10 +239,31 @@ export const door = ({ routes, responders, respond }: DoorOptions): Mixin<Door> 
 			await (this.http as HttpServer).close(runtimeOf(this.broker).config.DRAIN_MS);
 		}
 	} as unknown as Partial<ServiceSchema>);
+};
+
+/** What helmet would put on every answer: the same each time, so it is asked once. */
+const SECURE: Readonly<Record<string, string>> = (() => {
+	const headers: Record<string, string> = {};
+	const secure = helmet({
+		contentSecurityPolicy: {
+			useDefaults: false,
+			directives: { "default-src": ["'none'"], "frame-ancestors": ["'none'"] }
+		}
+	});
+	const answer = {
+		setHeader: (name: string, value: string) => void (headers[name] = value),
+		removeHeader: () => {}
+	};
+	secure({} as IncomingMessage, answer as unknown as ServerResponse, () => {});
+	return headers;
+})();
+
+/** Aliases that could match: of the method, with as many parts. */
+const indexKey = (method: string, path: string): string => `${method} ${path.split("/").length}`;
 
 function aliasesOf(
 	routes: readonly Route[],
-	responders: DoorOptions["responders"]
+	responders: DoorOptions<unknown>["responders"]
 ): Record<string, string | Responder> {
 	const all = [
 		...routes.map(({ method, path, action }) => [method, path, action] as const),
@@ -236,15 +281,4 @@ function refuseImproper({ url, httpVersion, headers }: IncomingMessage): void {
 	if (httpVersion === "1.1" && headers.host === undefined)
 		throw failure(gateway, "BAD_REQUEST", { detail: "The header 'host' is missing." });
 	if (url!.length > MAX_URL_LENGTH) throw failure(gateway, "URL_TOO_LONG");
-}
-
-function send(res: ServerResponse, { status, headers, body }: Answer): void {
-	setHeaders(res, headers);
-	if (body !== undefined) res.setHeader("Content-Length", Buffer.byteLength(body));
-	res.statusCode = status;
-	res.end(body);
-}
-
-function setHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
-	for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
 }

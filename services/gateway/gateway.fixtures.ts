@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { allContracts, type Actions } from "../../contracts/index.ts";
+import type { Tokens } from "../../contracts/auth.ts";
 import type { Cart } from "../../contracts/carts.ts";
 import type { Order } from "../../contracts/orders.ts";
 import type { Product } from "../../contracts/products.ts";
@@ -98,6 +99,13 @@ export const orderResult: Order = {
 	createdAt: now,
 	updatedAt: now
 };
+export const tokensResult: Tokens = {
+	accessToken: "a",
+	refreshToken: "r",
+	tokenType: "Bearer",
+	expiresIn: 900,
+	user: userResult
+};
 const up = {
 	database: "up",
 	stream: "up",
@@ -110,6 +118,7 @@ const up = {
 const defaults: Handlers = {
 	"auth.revocations": async () => [],
 	"auth.register": async () => userResult,
+	"auth.login": async () => tokensResult,
 	"auth.logout": async () => null,
 	"users.me": async () => userResult,
 	"products.get": async () => productResult,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { Errors, type Service } from "moleculer";
 import { carts } from "../../contracts/carts.ts";
 import { allContracts } from "../../contracts/index.ts";
@@ -119,9 +120,10 @@ describe("the gateway", () => {
 				"/openapi.json",
 				"/asyncapi.json"
 			]) {
+				const headers = { "accept-encoding": "identity" };
 				const [head, get] = [
-					await gateway.request(path, { method: "HEAD" }),
-					await gateway.request(path)
+					await gateway.request(path, { method: "HEAD", headers }),
+					await gateway.request(path, { headers })
 				];
 				expect(head.status).toBe(200);
 				expect(await head.text()).toBe("");
@@ -222,7 +224,9 @@ describe("the gateway", () => {
 			const { headers } = await preflight("/api/v1/checkout", ALLOWED, "POST");
 			expect(headers.get("access-control-allow-origin")).toBe(ALLOWED);
 			expect(headers.get("access-control-allow-methods")).toBe("POST, OPTIONS");
-			expect(headers.get("access-control-allow-headers")).toContain("idempotency-key");
+			expect(headers.get("access-control-allow-headers")).toBe(
+				"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, x-cart-token, prefer"
+			);
 			expect(headers.get("access-control-allow-credentials")).toBeNull();
 		});
 
@@ -231,7 +235,10 @@ describe("the gateway", () => {
 				const { headers } = await gateway.request(path, { headers: { origin: ALLOWED } });
 				expect(headers.get("access-control-allow-origin")).toBe(ALLOWED);
 				expect(headers.get("access-control-expose-headers")).toContain("X-Cart-Token");
-				expect(headers.get("vary")).toBe("Origin");
+				expect(headers.get("access-control-expose-headers")).toContain(
+					"RateLimit, RateLimit-Policy"
+				);
+				expect(headers.get("vary")).toBe("Origin, Accept-Encoding");
 			}
 		});
 
@@ -337,6 +344,7 @@ describe("the gateway", () => {
 			for (const body of [
 				"{",
 				`{"a":${"[".repeat(45_000)}${"]".repeat(45_000)}}`,
+				'{"a":'.repeat(15_000),
 				`{"a":"${SECRET}`
 			]) {
 				const response = await post(path, body);
@@ -361,6 +369,21 @@ describe("the gateway", () => {
 			expect(
 				(await post(path, good, { "content-type": "application/json; charset=UTF-8" })).status
 			).toBe(201);
+		});
+
+		it("does not inflate what is sent: neither a bomb of 10 MB nor what is corrupt (H10)", async () => {
+			const bomb = gzipSync(Buffer.alloc(10_000_000, " "));
+			expect(bomb.length).toBeLessThan(20_000);
+			for (const body of [bomb, bomb.subarray(0, 500), Buffer.from("no gzip at all")]) {
+				const response = await gateway.request(path, {
+					method: "POST",
+					headers: { "content-type": "application/json", "content-encoding": "gzip" },
+					body
+				});
+				expect(response.status).toBe(415);
+				expect((await problem(response))["code"]).toBe("UNSUPPORTED_MEDIA_TYPE");
+			}
+			expect(gateway.calls).toEqual([]);
 		});
 
 		it("refuses more than 100 kB with 413, however it is sent", async () => {
@@ -545,19 +568,19 @@ describe("the gateway", () => {
 
 		it("that come when the answer is on its way are left alone", () => {
 			const service = gateway.broker.getLocalService("gateway") as Service & {
-				errorHandler(req: object, res: object, error: Error): void;
+				errorHandler(exchange: object, error: Error): void;
 			};
-			const req = { headers: {}, url: "/" };
-			expect(() =>
-				service.errorHandler(req, { headersSent: true }, new Error("late"))
-			).not.toThrow();
+			const exchange = (res: object) => ({ req: {}, res, headers: {}, path: "/", requestId: "r" });
 			// As Node's own does.
-			const setHeader = () => {
+			const writeHead = () => {
 				throw new Error("ERR_HTTP_HEADERS_SENT");
 			};
-			expect(() => service.errorHandler(req, { setHeader }, failure(carts, "CART_FULL"))).toThrow(
-				"ERR_HTTP_HEADERS_SENT"
-			);
+			expect(() =>
+				service.errorHandler(exchange({ headersSent: true, writeHead }), new Error("late"))
+			).not.toThrow();
+			expect(() =>
+				service.errorHandler(exchange({ writeHead }), failure(carts, "CART_FULL"))
+			).toThrow("ERR_HTTP_HEADERS_SENT");
 		});
 
 		it("of validation in a service do not tell the value, the node or the action (H9)", async () => {

@@ -1,9 +1,10 @@
 /** The only door: every action that has a route, for those who may call it. */
+import type { CallingOptions, Service } from "moleculer";
 import { allContracts } from "../../contracts/index.ts";
 import type { Config } from "../../lib/config.ts";
 import { traceparentOf } from "../../lib/context.ts";
 import { failure } from "../../lib/failure.ts";
-import { authorize } from "../../lib/identity.ts";
+import { authorize, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { callerOf, implement, mixin } from "../../lib/service.ts";
 import { Ticker } from "../../lib/ticker.ts";
@@ -12,19 +13,20 @@ import { asyncApiDocument } from "./asyncapi.ts";
 import { Authenticator } from "./authentication.ts";
 import { readBody } from "./body.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
-import { door, type Incoming, type Responder } from "./door.mixin.ts";
+import { door, type Responder } from "./door.mixin.ts";
+import type { Exchange } from "./exchange.ts";
 import { groupHealth, health, PATIENCE_MS, readiness, type AskGroup } from "./health.ts";
+import { Limits, type Admission } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { onlyHeader, parameterReader } from "./parameters.ts";
-import { gateway } from "./problem.ts";
-import { acceptsJson, clientOf } from "./request.ts";
+import { gateway, problemOf } from "./problem.ts";
+import { networkOf } from "./client-address.ts";
+import { acceptsJson } from "./request.ts";
 import { Revocations } from "./revocations.ts";
-import { routesOf } from "./routes.ts";
+import { routesOf, type Route } from "./routes.ts";
 
 const routes = routesOf(allContracts);
-const byAction = new Map(
-	routes.map(route => [route.action, { route, read: parameterReader(route) }])
-);
+const readers = new Map(routes.map(route => [route, parameterReader(route)]));
 /** What has to be there before requests make sense. */
 const needed = allContracts.filter(({ actions }) => Object.keys(actions).length > 0);
 
@@ -34,12 +36,14 @@ interface Session {
 	readonly config: Config;
 	readonly ask: AskGroup;
 	readonly document: Answer;
+	/** Undefined where they are switched off. */
+	readonly limits: Limits | undefined;
 	isReady(): boolean;
 }
 
 const REVOCATIONS_EVERY_MS = 30_000;
 
-/** What the gateway knows between requests: keys, ended sessions, its own document. */
+/** What the gateway knows between requests: keys, ended sessions, who has done how much, its own document. */
 const session = () =>
 	mixin<Session>({
 		created(this: any) {
@@ -58,6 +62,7 @@ const session = () =>
 				)) satisfies AskGroup;
 			this.config = runtimeOf(this.broker).config;
 			this.document = openApiAnswer(this.config);
+			if (this.config.RATE_LIMIT_FACTOR > 0) this.limits = new Limits(this.config, this.logger);
 			this.revocationsReadAt = undefined;
 			// Every second, so that a gateway which starts before the others does not let ended sessions in for long.
 			this.ticker = new Ticker(
@@ -95,8 +100,12 @@ const session = () =>
 				this.ticker.start();
 			}
 		},
+		async started(this: any) {
+			await this.limits?.open();
+		},
 		async stopped(this: any) {
 			await this.ticker.stop();
+			this.limits?.close();
 		}
 	});
 
@@ -110,25 +119,71 @@ const openApiAnswer = ({ PUBLIC_URL = "/" }: Config): Answer =>
 
 const asyncApi = documentAnswer(asyncApiDocument(allContracts));
 
+interface Admitted {
+	readonly user: Identity | undefined;
+	readonly admission: Admission | undefined;
+}
+
+/** Finds out who is asking, and counts the request. */
+async function admit(
+	{ authenticator, limits }: Session,
+	{ req, client, headers }: Exchange,
+	route: Route | undefined
+): Promise<Admitted> {
+	const identify = async () =>
+		authenticator.identify(onlyHeader("authorization", req.headersDistinct));
+	const identifying = route && identify();
+	// Counted first, by the address: else whoever has no good token could try for ever.
+	const user = await identifying?.catch(() => undefined);
+	const network = networkOf(client.address);
+	const admission = await limits?.admit({ userId: user?.id, network }, route, headers);
+	await identifying;
+	if (route) authorize(route.contract.access, user);
+	return { user, admission };
+}
+
 /** Calls the action of a route for whoever is asking. */
-async function respond(service: Session, action: string, req: Incoming): Promise<Answer> {
+async function respond(
+	{ broker, config }: Session & Pick<Service, "broker">,
+	{ req, requestId, parameters, query, client, deadline, signal }: Exchange,
+	route: Route,
+	{ user, admission }: Admitted
+): Promise<Answer> {
 	if (!acceptsJson(req.headers.accept)) throw failure(gateway, "NOT_ACCEPTABLE");
-	const { route, read } = byAction.get(action)!;
-	const user = await service.authenticator.identify(
-		onlyHeader("authorization", req.headersDistinct)
-	);
-	authorize(route.contract.access, user);
-	const { params: path, query } = req.$params;
-	const params = read({ path, query, headers: req.headersDistinct, body: await readBody(req) });
+	const { action, contract, rest } = route;
+	const body = await readBody(req);
+	const params = readers.get(route)!({
+		path: parameters,
+		query,
+		headers: req.headersDistinct,
+		body
+	});
+	const { account, failuresOnly } = rest.limit ?? {};
+	if (account !== undefined) await admission?.aimAt(String(params[account]));
 	// By name: the broker chooses a node, and another one where that one fails. What comes back in
 	// `meta` is the callee's and is not looked at.
-	const result = await req.$ctx.call(action, params, {
-		meta: { user, client: clientOf(req) },
+	const calling = broker.call(action, params, {
+		requestID: requestId,
+		meta: { user, client },
 		headers: { traceparent: traceparentOf(req.headers["traceparent"]) },
-		// Else it would be all the time that the request has left.
-		timeout: route.contract.timeout ?? service.config.REQUEST_TIMEOUT_MS
-	});
-	return answerOf(route, result, route.method === "GET" ? req.headers["if-none-match"] : undefined);
+		timeout: contract.timeout ?? config.REQUEST_TIMEOUT_MS,
+		deadline,
+		signal
+	} as CallingOptions);
+	const result = failuresOnly ? await forgiving(calling, admission) : await calling;
+	return answerOf(route, result, route.method === "GET" ? req.headers : undefined);
+}
+
+/** What succeeds, or fails through no fault of the caller, does not count as an attempt. */
+async function forgiving<T>(calling: Promise<T>, admission: Admission | undefined): Promise<T> {
+	try {
+		const result = await calling;
+		await admission?.forgive();
+		return result;
+	} catch (error) {
+		if (problemOf(error, "", "").status >= 500) await admission?.forgive();
+		throw error;
+	}
 }
 
 export default implement(gateway)({
@@ -136,7 +191,9 @@ export default implement(gateway)({
 		session(),
 		door({
 			routes,
+			admit,
 			respond,
+			probes: ["/health", "/ready"],
 			responders: {
 				async "/health"() {
 					return health();
@@ -150,17 +207,16 @@ export default implement(gateway)({
 				"/health/events"() {
 					return groupHealth("stream", this.ask);
 				},
-				async "/openapi.json"(req) {
-					return conditional(this.document, req.headers["if-none-match"]);
+				async "/openapi.json"({ req }) {
+					return conditional(this.document, req.headers);
 				},
-				async "/asyncapi.json"(req) {
-					return conditional(asyncApi, req.headers["if-none-match"]);
+				async "/asyncapi.json"({ req }) {
+					return conditional(asyncApi, req.headers);
 				},
 				...Object.fromEntries(
 					DOCS_PATHS.map(path => [
 						path,
-						(async req =>
-							conditional(docsFile(path), req.headers["if-none-match"])) satisfies Responder
+						(async ({ req }) => conditional(docsFile(path), req.headers)) satisfies Responder
 					])
 				)
 			}

@@ -20,8 +20,9 @@ function ownCodes(
 			: []),
 		...(hasBody ? (["MALFORMED_BODY", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"] as const) : []),
 		"NOT_ACCEPTABLE",
+		"RATE_LIMITED",
 		"INTERNAL",
-		"UNAVAILABLE"
+		...ALWAYS_503
 	];
 }
 
@@ -38,7 +39,7 @@ export function problems(
 	return Object.fromEntries(
 		[...byStatus].map(([status, found]) => [
 			status,
-			SHARED.has(status) && found.length === 1
+			SHARED.has(status) && (found.length === 1 || isEqual(found, ALWAYS_503))
 				? { $ref: `#/components/responses/${found[0]}` }
 				: problemResponse(found, table)
 		])
@@ -50,6 +51,13 @@ const problemResponse = (
 	table: Record<string, FailureContract>
 ): Json => ({
 	description: codes.map(code => `\`${code}\`: ${table[code]!.message}`).join("\n\n"),
+	...(codes.some(code => [429, 503].includes(table[code]!.status))
+		? {
+				headers: {
+					"Retry-After": { description: "Seconds", schema: { type: "integer" } }
+				}
+			}
+		: {}),
 	content: {
 		"application/problem+json": {
 			schema: { $ref: "#/components/schemas/Problem" },
@@ -74,15 +82,20 @@ const exampleOf = (code: string, { status, message }: FailureContract): Json => 
 });
 
 /** Statuses whose problem is the same on (nearly) every route. */
-const SHARED = new Set([401, 406, 413, 415, 500, 503]);
+const SHARED = new Set([401, 406, 413, 415, 429, 500, 503]);
+
+/** Two that every route may answer with the same status; the first gives its name to the response that tells of both. */
+const ALWAYS_503 = ["UNAVAILABLE", "OVERLOADED"] as const;
+
+const isEqual = (a: readonly string[], b: readonly string[]): boolean => a.join() === b.join();
 
 /** `components.responses`. */
 export const sharedResponses = (): Json => {
 	const table: Record<string, FailureContract> = { ...commonFailures, ...gateway.failures };
 	return Object.fromEntries(
 		Object.entries(table)
-			.filter(([, { status }]) => SHARED.has(status))
-			.map(([code]) => [code, problemResponse([code], table)])
+			.filter(([code, { status }]) => SHARED.has(status) && code !== "OVERLOADED")
+			.map(([code]) => [code, problemResponse(code === "UNAVAILABLE" ? ALWAYS_503 : [code], table)])
 	);
 };
 

@@ -106,6 +106,7 @@ describe("the OpenAPI document", () => {
 			"413",
 			"415",
 			"422",
+			"429",
 			"500",
 			"503"
 		]);
@@ -116,6 +117,14 @@ describe("the OpenAPI document", () => {
 			"TOTAL_CHANGED"
 		]);
 		expect(responses[401]).toEqual({ $ref: "#/components/responses/UNAUTHENTICATED" });
+		expect(responses[429]).toEqual({ $ref: "#/components/responses/RATE_LIMITED" });
+		expect(responses[503]).toEqual({ $ref: "#/components/responses/UNAVAILABLE" });
+		const shared = document["components"].responses;
+		expect(Object.keys(shared["UNAVAILABLE"].content["application/problem+json"].examples)).toEqual(
+			["UNAVAILABLE", "OVERLOADED"]
+		);
+		for (const code of ["RATE_LIMITED", "UNAVAILABLE"])
+			expect(shared[code].headers).toHaveProperty("Retry-After");
 		expect(operationOf("auth.logout")["responses"]).toHaveProperty("204");
 		expect(operationOf("products.get")["responses"]).toHaveProperty("304");
 		expect(operationOf("inventory.get")["responses"]).toHaveProperty("403");

@@ -28,7 +28,7 @@ export function openApiDocument(
 			version: "1",
 			license: { name: "MIT", identifier: "MIT" },
 			description:
-				"Errors are problem documents (RFC 9457) with a stable `code` and the `requestId` that every answer bears as `X-Request-Id`. `HEAD` works wherever `GET` does."
+				"Errors are problem documents (RFC 9457) with a stable `code` and the `requestId` that every answer bears as `X-Request-Id`. `HEAD` works wherever `GET` does. How much may be asked in a time, and what is left of it, stands in `RateLimit-Policy` and `RateLimit`."
 		},
 		servers: [{ url: serverUrl }],
 		tags: [...new Set(routes.map(({ rest }) => rest.tag)), SYSTEM].map(name => ({ name })),

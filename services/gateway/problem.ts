@@ -31,8 +31,16 @@ export const gateway = contract({
 			status: 428,
 			message: "Name the version that you want to change in `If-Match`."
 		},
+		RATE_LIMITED: {
+			status: 429,
+			message: "That was too much in a short time. `Retry-After` says when to go on."
+		},
 		HEADERS_TOO_LARGE: { status: 431, message: "The headers are too large." },
 		INTERNAL: { status: 500, message: "Something went wrong on our side." },
+		OVERLOADED: {
+			status: 503,
+			message: "There is more to do than can be done at once. Try again in a moment."
+		},
 		UNAVAILABLE: {
 			status: 503,
 			message: "A part of the system does not answer. Try again in a moment."

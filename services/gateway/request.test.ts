@@ -1,5 +1,4 @@
-import type { IncomingMessage } from "node:http";
-import { acceptsJson, clientOf, requestIdOf, targetOf } from "./request.ts";
+import { acceptsJson, requestIdOf, targetOf } from "./request.ts";
 
 describe("a request", () => {
 	it.each([
@@ -34,16 +33,5 @@ describe("a request", () => {
 		expect(requestIdOf("a.B_c-1")).toBe("a.B_c-1");
 		for (const id of [undefined, "", "a b", "a\n", "a".repeat(65), ["a", "b"]])
 			expect(requestIdOf(id)).toMatch(/^[0-9a-f-]{36}$/);
-	});
-
-	it("comes from its socket's address, whatever its headers say", () => {
-		const request = {
-			socket: { remoteAddress: "::ffff:10.1.2.3" },
-			headers: { "x-forwarded-for": "6.6.6.6" }
-		};
-		expect(clientOf(request as unknown as IncomingMessage)).toEqual({
-			address: "10.1.2.3",
-			device: ""
-		});
 	});
 });

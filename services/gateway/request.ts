@@ -1,17 +1,9 @@
 /** What the gateway reads from a request before anything else. */
-import type { IncomingMessage } from "node:http";
-import type { ClientInfo } from "../../lib/identity.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 
 /** The client's request id where it is harmless, else a new one: it ends in logs, traces and headers. */
 export const requestIdOf = (header: string | string[] | undefined): string =>
 	typeof header === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(header) ? header : uuidv7();
-
-/** Who is on the other end of the socket. Headers that claim another address are not believed. */
-export const clientOf = ({ socket, headers }: IncomingMessage): ClientInfo => ({
-	address: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""),
-	device: (headers["user-agent"] ?? "").trim().slice(0, 200)
-});
 
 /** The path, without the slash at its end, and the raw query of a request target. */
 export function targetOf(url: string): { path: string; query: string } {
