@@ -111,6 +111,15 @@ describe("a checkout", () => {
 		expect(order.status).toBe("placed");
 	});
 
+	it("waits no longer than somebody waits for the answer", async () => {
+		inventory.answer = "nothing";
+		const { user, request } = await shopper(node, catalog);
+		const began = Date.now();
+		const options = { meta: { user }, signal: AbortSignal.timeout(200) };
+		await node.broker.call("orders.place", { ...request(), prefer: "wait=8" }, options as object);
+		expect(Date.now() - began).toBeLessThan(6_000);
+	});
+
 	it.each(["wait=0", "wait=soon", "return=minimal"])("does not wait with %s", async prefer => {
 		const { user, request } = await shopper(node, catalog);
 		const order = await node.call("orders.place", { ...request(), prefer }, user);
