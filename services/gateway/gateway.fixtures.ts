@@ -1,7 +1,7 @@
 /** For tests: a real gateway node whose neighbours are faked through their contracts. */
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { allContracts, type Actions } from "../../contracts/index.ts";
 import type { Tokens } from "../../contracts/auth.ts";
@@ -38,6 +38,7 @@ export interface TestGateway {
 	request(path: string, init?: RequestInit): Promise<Response>;
 	/** Sends the text as it is and answers all that comes back until the connection ends. */
 	raw(text: string): Promise<string>;
+	rawBytes(text: string): Promise<Buffer>;
 	/** The header by which somebody proves who they are. */
 	as(identity: Identity): Promise<{ authorization: string }>;
 }
@@ -155,6 +156,11 @@ export async function startGateway(
 	});
 	const port = node.broker.metadata["gatewayPort"] as number;
 	const url = `http://127.0.0.1:${port}`;
+	const rawBytes = async (sent: string) => {
+		const socket = connect(port, "127.0.0.1");
+		socket.write(sent);
+		return buffer(socket);
+	};
 	return {
 		node,
 		broker: node.broker,
@@ -163,11 +169,8 @@ export async function startGateway(
 		keys,
 		calls,
 		request: (path, init) => fetch(url + path, init),
-		async raw(sent) {
-			const socket = connect(port, "127.0.0.1");
-			socket.write(sent);
-			return text(socket);
-		},
+		raw: async sent => (await rawBytes(sent)).toString(),
+		rawBytes,
 		as: async identity => ({
 			authorization: `Bearer ${await signAccessToken(identity, keys, new Date())}`
 		})
