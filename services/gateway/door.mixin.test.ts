@@ -1,14 +1,17 @@
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ServiceBroker } from "moleculer";
+import { Errors, ServiceBroker } from "moleculer";
 import { categories } from "../../contracts/categories.ts";
-import { products } from "../../contracts/products.ts";
+import { products, type Product } from "../../contracts/products.ts";
 import { brokerOptions } from "../../lib/broker.ts";
+import { currentContext } from "../../lib/context.ts";
 import { bindRuntime, createRuntime } from "../../lib/runtime.ts";
 import { implement } from "../../lib/service.ts";
-import { testConfig } from "../../tests/support/node.ts";
+import { somebody, testConfig } from "../../tests/support/node.ts";
+import { until } from "../../tests/support/until.ts";
+import type { Gate } from "./gate.ts";
 import gatewayService from "./gateway.service.ts";
-import { productResult, startGateway } from "./gateway.fixtures.ts";
+import { orderResult, problem, productResult, startGateway } from "./gateway.fixtures.ts";
 
 describe("the door", () => {
 	it("takes more requests at once than one action may have, and each gets its answer", async () => {
@@ -45,7 +48,7 @@ describe("the door", () => {
 		});
 		const unused = connect(gateway.port, "127.0.0.1");
 		unused.on("error", () => {});
-		for (const until = Date.now() + 3_000; Date.now() < until; await sleep(20))
+		for (const end = Date.now() + 3_000; Date.now() < end; await sleep(20))
 			if ((await gateway.request("/ready")).status === 200) break;
 		expect((await gateway.request("/ready")).headers.get("connection")).toBe("keep-alive");
 		const slow = gateway.request("/api/v1/products/lamp");
@@ -140,6 +143,105 @@ describe("the door", () => {
 		}
 	});
 
+	it("lets the important in first and tells the others when to come back; probes wait for nothing", async () => {
+		let finish = () => {};
+		const gateway = await startGateway(
+			{
+				"products.get": () =>
+					new Promise(resolve => {
+						finish = () => resolve(productResult);
+					})
+			},
+			{ REQUEST_CONCURRENCY: "1", REQUEST_QUEUE: "1" }
+		);
+		try {
+			const { gate } = gateway.broker.getLocalService("gateway") as unknown as { gate: Gate };
+			const browse = () => gateway.request("/api/v1/products/lamp");
+			const inside = browse();
+			await until(() => gate.inside === 1 && gateway.calls.length > 0, "a request at work");
+			const waiting = browse();
+			await until(() => gate.waiting === 1, "a request that waits");
+			const refused = await browse();
+			expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+			expect(await problem(refused)).toMatchObject({ code: "OVERLOADED" });
+			expect((await gateway.request("/health")).status).toBe(200);
+			const checkout = gateway.request("/api/v1/checkout", {
+				method: "POST",
+				headers: {
+					...(await gateway.as(somebody())),
+					"idempotency-key": "k",
+					"content-type": "application/json"
+				},
+				body: JSON.stringify({
+					shippingAddress: orderResult.shippingAddress,
+					paymentMethod: "tok_ok",
+					expectedTotal: orderResult.total
+				})
+			});
+			// Its place in the queue is given to who buys.
+			expect((await waiting).status).toBe(503);
+			finish();
+			expect([(await inside).status, (await checkout).status]).toEqual([200, 202]);
+			expect([gate.inside, gate.waiting]).toEqual([0, 0]);
+		} finally {
+			finish();
+			await gateway.node.stop();
+		}
+	});
+
+	it("finishes what waits for its turn when the node stops", async () => {
+		const gateway = await startGateway(
+			{
+				"products.get": async () => {
+					await sleep(300);
+					return { ...productResult, description: "long ".repeat(1_000) };
+				}
+			},
+			{ REQUEST_CONCURRENCY: "1" }
+		);
+		const { gate } = gateway.broker.getLocalService("gateway") as unknown as { gate: Gate };
+		const headers = { "accept-encoding": "br" };
+		const all = [1, 2, 3].map(() => gateway.request("/api/v1/products/lamp", { headers }));
+		await until(() => gate.waiting === 2, "two that wait");
+		const stopped = gateway.node.stop();
+		for (const response of await Promise.all(all)) {
+			expect(response.status).toBe(200);
+			expect(response.headers.get("content-encoding")).toBe("br");
+			expect(((await response.json()) as Product).description).toHaveLength(5_000);
+		}
+		await stopped;
+	});
+
+	it("frees the place of a client that has gone, and tells those who work for it", async () => {
+		let signal: AbortSignal | undefined;
+		const gateway = await startGateway(
+			{
+				"products.get": () => {
+					signal = currentContext().signal;
+					return new Promise(() => {});
+				}
+			},
+			{ REQUEST_CONCURRENCY: "1", DRAIN_MS: "300" }
+		);
+		try {
+			const { gate } = gateway.broker.getLocalService("gateway") as unknown as { gate: Gate };
+			const client = new AbortController();
+			const options = { signal: client.signal };
+			const inside = gateway.request("/api/v1/products/lamp", options).catch(() => {});
+			await until(() => signal, "a request at work");
+			const waiting = gateway.request("/api/v1/products/lamp", options).catch(() => {});
+			await until(() => gate.waiting === 1, "a request that waits");
+			expect(signal!.aborted).toBe(false);
+			client.abort();
+			await Promise.all([inside, waiting]);
+			await until(() => gate.inside === 0 && gate.waiting === 0, "an empty gate");
+			expect(signal!.aborted).toBe(true);
+			expect((await gateway.request("/api/v1/cart")).status).toBe(200);
+		} finally {
+			await gateway.node.stop();
+		}
+	});
+
 	it("leaves the choice of a node to the broker: turns are taken, and a node that is gone is not asked", async () => {
 		const config = testConfig();
 		const runtime = await createRuntime(config);
@@ -149,16 +251,20 @@ describe("the door", () => {
 			return broker;
 		};
 		const served: string[] = [];
+		/** A node that fails for a moment. */
+		let failing = "";
 		const catalog = (nodeID: string) => {
 			const broker = node(nodeID);
 			const answer = async () => {
 				served.push(nodeID);
+				if (failing === nodeID) throw new Errors.MoleculerRetryableError("not now", 503);
 				return { items: [], nextCursor: null };
 			};
 			const unused = async () => {
 				throw new Error("not faked");
 			};
-			broker.createService(implement(categories)({ actions: { list: answer, get: unused } }));
+			const hang = () => new Promise<never>(() => {});
+			broker.createService(implement(categories)({ actions: { list: answer, get: hang } }));
 			broker.createService(
 				implement(products)({ actions: { list: answer, get: unused, lookup: unused } })
 			);
@@ -170,11 +276,28 @@ describe("the door", () => {
 		try {
 			await gateway.waitForServices(["products"]);
 			const url = `http://127.0.0.1:${gateway.metadata["gatewayPort"]}/api/v1/products`;
-			for (const until = Date.now() + 5_000; Date.now() < until && new Set(served).size < 2;)
+			for (const end = Date.now() + 5_000; Date.now() < end && new Set(served).size < 2;)
 				await fetch(url);
 			served.length = 0;
 			for (let i = 0; i < 10; i++) expect((await fetch(url)).status).toBe(200);
 			expect(served.filter(nodeID => nodeID === "a")).toHaveLength(5);
+			served.length = 0;
+			failing = "a";
+			for (let i = 0; i < 2; i++) expect((await fetch(url)).status).toBe(200);
+			expect(served).toContain("a");
+			expect(served.filter(nodeID => nodeID === "b")).toHaveLength(2);
+			failing = "";
+			// A client that goes leaves nothing to wait for, on whichever node.
+			const client = new AbortController();
+			const { transit } = gateway as unknown as {
+				transit: { pendingRequests: Map<string, object> };
+			};
+			const path = url.replace("products", "categories/lamps");
+			const leaving = fetch(path, { signal: client.signal }).catch(() => {});
+			await until(() => transit.pendingRequests.size === 1, "a call to another node");
+			client.abort();
+			await leaving;
+			await until(() => transit.pendingRequests.size === 0, "a call given up");
 			await a.stop();
 			served.length = 0;
 			for (let i = 0; i < 4; i++) expect((await fetch(url)).status).toBe(200);
