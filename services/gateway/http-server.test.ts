@@ -1,22 +1,25 @@
 import { createServer as createSocketServer, connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
+import { until } from "../../tests/support/until.ts";
 import { readBody } from "./body.ts";
 import { HttpServer, LIMITS, LINGER_MS } from "./http-server.ts";
 
 describe("the HTTP server", () => {
 	let http: HttpServer;
 	let port: number;
-	const start = async (limits: object = {}) => {
+	const start = async (limits: object = {}, idleMs?: number) => {
 		http = new HttpServer(
 			(req, res) => {
-				if (req.url === "/slow") setTimeout(() => res.end("done"), 400);
+				if (req.url === "/large") res.end(Buffer.alloc(50_000_000));
+				else if (req.url === "/slow") setTimeout(() => res.end("done"), 400);
 				else
 					readBody(req).then(
 						() => res.end("done"),
 						() => res.destroy()
 					);
 			},
-			{ ...LIMITS, ...limits }
+			{ ...LIMITS, ...limits },
+			idleMs
 		);
 		port = await http.listen(0, "127.0.0.1");
 	};
@@ -60,6 +63,39 @@ describe("the HTTP server", () => {
 			});
 		}
 		expect(Date.now() - started).toBeLessThan(5_000);
+	});
+
+	it("lets nobody go on without reading the answer", async () => {
+		await start({}, 300);
+		const socket = connect(port, "127.0.0.1");
+		socket.on("error", () => {});
+		socket.pause();
+		socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+		const connections = () =>
+			new Promise<number>(done => http.server.getConnections((_, count) => done(count)));
+		await until(async () => (await connections()) === 1, "the connection");
+		await until(async () => (await connections()) === 0, "the end of the connection");
+		expect(socket.bytesRead).toBeLessThan(50_000_000);
+		socket.destroy();
+	});
+
+	it("serves others while many are idle, or send slowly", async () => {
+		await start();
+		const sockets = Array.from({ length: 300 }, (_, i) => {
+			const socket = connect(port, "127.0.0.1");
+			socket.on("error", () => {});
+			// An idle one, a slow head, a slow body.
+			if (i % 3 === 1) socket.write("GET / HTTP/1.1\r\nX-Slow: ");
+			if (i % 3 === 2)
+				socket.write(
+					"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+				);
+			return socket;
+		});
+		await Promise.all(sockets.map(socket => new Promise(done => socket.once("connect", done))));
+		for (let i = 0; i < 20; i++)
+			expect(await raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).toContain("done");
+		for (const socket of sockets) socket.destroy();
 	});
 
 	it("says which port is taken and how to choose another", async () => {

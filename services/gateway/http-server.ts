@@ -37,7 +37,8 @@ export class HttpServer {
 	readonly server: Server;
 	#underWay = 0;
 
-	constructor(handler: Handler, limits: ServerOptions = LIMITS) {
+	/** `idleMs`: after so long without a byte either way a connection is ended. */
+	constructor(handler: Handler, limits: ServerOptions = LIMITS, idleMs = IDLE_MS) {
 		const count: Handler = (req, res) => {
 			this.#underWay++;
 			res.once("close", () => this.#underWay--);
@@ -46,7 +47,7 @@ export class HttpServer {
 		this.server = createServer(limits, count);
 		this.server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
 		this.server.maxConnections = MAX_CONNECTIONS;
-		this.server.setTimeout(IDLE_MS);
+		this.server.setTimeout(idleMs);
 		// An expectation that we do not know may be left alone (RFC 9110, 10.1.1).
 		this.server.on("checkExpectation", count);
 		this.server.on("clientError", answerClientError);
