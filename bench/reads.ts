@@ -22,6 +22,8 @@ export interface Reads {
 export interface Load {
 	readonly seconds: number;
 	readonly connections: number;
+	/** Of each request. */
+	readonly headers?: Readonly<Record<string, string>>;
 }
 
 const WARM_UP_SECONDS = 2;
@@ -51,7 +53,8 @@ export async function measureReads(
 	};
 }
 
-async function fire(url: string, ids: readonly string[], { seconds, connections }: Load) {
+async function fire(url: string, ids: readonly string[], load: Load) {
+	const { seconds, connections, headers = {} } = load;
 	const paths = ids.map(id => ({ path: `/api/v1/products/${id}` }));
 	// Each connection begins elsewhere, so that they do not all ask for the same product at once.
 	let turn = 0;
@@ -62,7 +65,7 @@ async function fire(url: string, ids: readonly string[], { seconds, connections 
 	// Its own histogram knows whole milliseconds only.
 	const latencies: number[] = [];
 	const result = await new Promise<autocannon.Result>((resolve, reject) => {
-		const options = { url, connections, duration: seconds, setupClient };
+		const options = { url, connections, duration: seconds, headers: { ...headers }, setupClient };
 		autocannon(options, (error: Error | null, done) => (error ? reject(error) : resolve(done))).on(
 			"response",
 			(_client, _status, _bytes, ms) => void latencies.push(ms)
