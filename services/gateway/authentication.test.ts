@@ -95,6 +95,34 @@ describe("the authenticator", () => {
 		expect(await authenticator.identify(await tokenOf(old))).toEqual(ada);
 	});
 
+	it("checks a token once, as long as it is good for all the same reasons", async () => {
+		const token = await tokenOf(old);
+		const first = await authenticator.identify(token);
+		expect(await authenticator.identify(token)).toBe(first);
+		expect(await authenticator.identify(await tokenOf(old))).not.toBe(first);
+		revoked.add(ada.sessionId);
+		await refused(token);
+		revoked.clear();
+		published = setOf(fresh);
+		now += 300_000;
+		await refused(token);
+		await refused(token);
+	});
+
+	it("refuses a token that it knows as soon as it ends", async () => {
+		const signedAt = new Date(Date.now() - 890_000);
+		const token = `Bearer ${await signAccessToken(ada, old, signedAt)}`;
+		now = Date.now();
+		expect(await authenticator.identify(token)).toEqual(ada);
+		now += 20_000;
+		jest.useFakeTimers({ now, doNotFake: ["nextTick", "setImmediate", "setTimeout"] });
+		try {
+			await refused(token);
+		} finally {
+			jest.useRealTimers();
+		}
+	});
+
 	it("refuses a revoked session", async () => {
 		const token = await tokenOf(old);
 		revoked.add(ada.sessionId);
