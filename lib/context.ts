@@ -3,7 +3,7 @@
  * request or event caused it without every function handing it on.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 
 export interface WorkContext {
 	/** The request at the gateway that all of this began with. */
@@ -34,7 +34,7 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 export const traceparentOf = (header: string | string[] | undefined): string =>
 	typeof header === "string" && TRACEPARENT.test(header)
 		? header
-		: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`;
+		: `00-${randomUUID().replaceAll("-", "")}-${randomUUID().replaceAll("-", "").slice(16)}-00`;
 
 /** What a call to another service bears of the work that it is made for. */
 interface CallHeaders {

@@ -30,8 +30,10 @@ function writePlain(
 	status: number,
 	body: string | Buffer
 ): void {
-	headers["Content-Length"] = Buffer.byteLength(body);
-	res.writeHead(status, headers).end(body);
+	const length = Buffer.byteLength(body);
+	headers["Content-Length"] = length;
+	// In ASCII they are the same bytes, and latin1 is written faster.
+	res.writeHead(status, headers).end(body, length === body.length ? "latin1" : "utf8");
 }
 
 function writeCompressible(
