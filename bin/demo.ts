@@ -44,6 +44,8 @@ function parseShare(text: string): number {
 const { url, orders, concurrency, decline, json } = options;
 /** For people; with --json standard output belongs to the machine that reads it. */
 const out = json ? process.stderr : process.stdout;
+/** Longer than the minute in which a customer who buys very fast uses up what may be asked. */
+const PATIENCE_MS = 90_000;
 const FEW = 20;
 const SHOWN_OF_MANY = 3;
 
@@ -92,7 +94,7 @@ async function refuseStrangers(): Promise<void> {
 
 /** One customer after another's order, until all are placed. */
 async function work(): Promise<void> {
-	const shop = new Shop(url);
+	const shop = new Shop(url, { patienceMs: PATIENCE_MS });
 	shops.push(shop);
 	const account = newAccount();
 	let refused: string | undefined;

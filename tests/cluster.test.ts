@@ -56,7 +56,9 @@ describe("a cluster with two nodes of each unit", () => {
 	let productIds: string[];
 
 	beforeAll(async () => {
-		cluster = await startCluster("users=2,catalog=2,orders=2,notifications=2,gateway=2");
+		cluster = await startCluster("users=2,catalog=2,orders=2,notifications=2,gateway=2", {
+			RATE_LIMIT_FACTOR: "0"
+		});
 		const { body } = await new Api(cluster.urls).get("/products?inStock=true&sort=-price&limit=50");
 		// With so much stock that the load cannot sell out.
 		productIds = (body.items as { id: string; availability: { available: number } }[])

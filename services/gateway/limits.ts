@@ -12,14 +12,14 @@ import { gateway } from "./problem.ts";
 import type { Route } from "./routes.ts";
 
 /** For all that a user, or an address without one, does. */
-export const REQUESTS: Policy = { name: "requests", points: 1_200, seconds: 60 };
+export const REQUESTS: Policy = { name: "requests", points: 3_000, seconds: 60 };
 const READ_COST = 1;
 const COMMAND_COST = 5;
 
 /** The account's is the tighter one, since an address may be that of a whole office. */
 export const ATTEMPTS = {
 	login: {
-		address: { name: "login", points: 30, seconds: 300 },
+		address: { name: "login", points: 60, seconds: 300 },
 		account: { name: "login-account", points: 10, seconds: 300 }
 	},
 	reset: {
@@ -27,7 +27,7 @@ export const ATTEMPTS = {
 		account: { name: "reset-account", points: 3, seconds: 900 }
 	},
 	register: {
-		address: { name: "register", points: 30, seconds: 300 },
+		address: { name: "register", points: 60, seconds: 300 },
 		account: { name: "register-account", points: 3, seconds: 300 }
 	}
 } as const satisfies Record<Attempt, Record<"address" | "account", Policy>>;

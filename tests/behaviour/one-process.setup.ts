@@ -5,7 +5,7 @@ declare global {
 }
 
 export default async function setUp(): Promise<void> {
-	const system = await startOneProcess();
+	const system = await startOneProcess({ RATE_LIMIT_FACTOR: "0" });
 	globalThis.oneProcessUnderTest = system;
 	process.env["TEST_ONE_PROCESS_URLS"] = system.urls.join();
 	process.env["TEST_ONE_PROCESS_URLS_DATA"] = system.dataDir;
