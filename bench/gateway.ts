@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { BreakableServer } from "../bin/breakable-server.ts";
 import { Interruption, wholeNumber } from "./command.ts";
 import type { Started } from "./gateway/door.process.ts";
+import { openSlowClients } from "./gateway/slow-clients.ts";
 import { busyness, describeMachine, readMachine } from "./machine.ts";
 import { measureReads, type Load, type Reads } from "./reads.ts";
 import { alignTable, formatRatio } from "./report.ts";
@@ -140,6 +141,22 @@ async function measure(): Promise<{ bare: readonly Reads[]; results: readonly Re
 	return { bare, results };
 }
 
+const SLOW_CLIENTS = { idle: 2_000, slow: 200 };
+
+/** The 95th percentile of ordinary clients while others only hold connections, as a multiple of that without them. */
+async function measureSlowClients(): Promise<{ alone: Reads; beside: Reads; ratio: number }> {
+	await using door = await startDoor("one process");
+	const read = () =>
+		interruption.orOutcome(measureReads(door, ids, { ...load, headers: door.signedIn }));
+	say("  the door beside slow clients");
+	const before = await read();
+	const slow = await openSlowClients(door.url, SLOW_CLIENTS);
+	const beside = await read();
+	slow[Symbol.dispose]();
+	const alone = await read();
+	return { alone, beside, ratio: beside.ms.p95 / mean(before.ms.p95, alone.ms.p95) };
+}
+
 const row = (name: string, { rate, ms, cpuMicros }: Reads, ...ratios: string[]): string[] => [
 	name,
 	rate.toFixed(0),
@@ -155,6 +172,7 @@ try {
 	if (warning) say(warning);
 	say("Measuring");
 	const { bare, results } = await measure();
+	const slowClients = await measureSlowClients();
 	const table = [
 		["server", "req/s", "p50 ms", "p99 ms", "CPU µs", "× bare", "× bare by CPU"],
 		...bare.map((reads, i) => row(`bare moleculer-web (${i + 1})`, reads, "", "")),
@@ -163,7 +181,10 @@ try {
 		)
 	];
 	say(`\n${describeMachine(machine)}\n\n${alignTable(table)}`);
-	if (json) console.log(JSON.stringify({ machine, ...load, bare, results }));
+	say(
+		`\nBeside ${SLOW_CLIENTS.idle} idle and ${SLOW_CLIENTS.slow} slow connections p95 was ${formatRatio(slowClients.ratio)} times what it was without them.`
+	);
+	if (json) console.log(JSON.stringify({ machine, ...load, bare, results, slowClients }));
 } catch (error) {
 	interruption.fail(error);
 }
