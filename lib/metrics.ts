@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 export class Metrics {
 	readonly registry = new Registry();
 	readonly events = new EventMetrics(this.registry);
+	readonly door = new DoorMetrics(this.registry);
 	readonly #readers = new Set<() => Promise<void>>();
 
 	/** Has `read` look up figures whenever somebody asks for them. Where it fails, they stay as they were. */
@@ -15,6 +16,28 @@ export class Metrics {
 	async text(): Promise<string> {
 		await Promise.allSettled([...this.#readers].map(read => read()));
 		return this.registry.metrics();
+	}
+}
+
+/** What the gateway counts of those whom it cannot serve. Names and alarms: docs/runbooks/gateway.md. */
+export class DoorMetrics {
+	readonly refused: Counter<"code">;
+	readonly underWay: Gauge<"state">;
+
+	constructor(registry: Registry) {
+		const registers = [registry];
+		this.refused = new Counter({
+			name: "valence_gateway_refused_total",
+			help: "Requests that were turned away: RATE_LIMITED, OVERLOADED or UNAVAILABLE",
+			labelNames: ["code"],
+			registers
+		});
+		this.underWay = new Gauge({
+			name: "valence_gateway_requests",
+			help: "Requests that are worked on, and that wait for their turn",
+			labelNames: ["state"],
+			registers
+		});
 	}
 }
 

@@ -180,6 +180,10 @@ describe("the door", () => {
 			});
 			// Its place in the queue is given to who buys.
 			expect((await waiting).status).toBe(503);
+			const figures = await gateway.node.runtime.metrics.text();
+			expect(figures).toContain('valence_gateway_refused_total{code="OVERLOADED"} 2');
+			expect(figures).toContain('valence_gateway_requests{state="inside"} 1');
+			expect(figures).toContain('valence_gateway_requests{state="waiting"} 1');
 			finish();
 			expect([(await inside).status, (await checkout).status]).toEqual([200, 202]);
 			expect([gate.inside, gate.waiting]).toEqual([0, 0]);

@@ -60,6 +60,8 @@ export interface DoorOptions<Admitted> {
 const MAX_URL_LENGTH = 4_096;
 /** Who has not got a turn by then is told to come back. */
 const QUEUE_PATIENCE_MS = 5_000;
+/** Who is turned away for these might have been served at another time. */
+const REFUSALS = new Set(["RATE_LIMITED", "OVERLOADED", "UNAVAILABLE"]);
 const ALL_METHODS = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE";
 
 export const door = <Admitted>({
@@ -192,6 +194,8 @@ export const door = <Admitted>({
 				const { stack = error, name, message } = error as Partial<Error>;
 				if (problem.code === "INTERNAL")
 					this.logger.error(`Request ${problem.requestId} failed:`, stack);
+				if (REFUSALS.has(problem.code))
+					runtimeOf(this.broker).metrics.door.refused.inc({ code: problem.code });
 				if (problem.code === "UNAVAILABLE")
 					this.logger.warn(`Request ${problem.requestId}: ${name}: ${message}`);
 				// Whatever of the body is still under way shall not be waited for.
@@ -213,7 +217,7 @@ export const door = <Admitted>({
 			}
 		},
 		created(this: any) {
-			const { config } = runtimeOf(this.broker);
+			const { config, metrics } = runtimeOf(this.broker);
 			this.hasStarted = false;
 			this.trustedProxies = config.TRUST_PROXY;
 			this.cors = createCors(config.CORS_ORIGINS, routes);
@@ -221,6 +225,11 @@ export const door = <Admitted>({
 				concurrency: config.REQUEST_CONCURRENCY,
 				queue: config.REQUEST_QUEUE,
 				patienceMs: QUEUE_PATIENCE_MS
+			});
+			metrics.onRead(async () => {
+				const { inside, waiting } = this.gate as Gate;
+				metrics.door.underWay.set({ state: "inside" }, inside);
+				metrics.door.underWay.set({ state: "waiting" }, waiting);
 			});
 			// In moleculer-web's order, the most specific first.
 			this.aliasIndex = Map.groupBy(
