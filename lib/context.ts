@@ -31,10 +31,12 @@ export const runInContext = <T>(context: WorkContext, work: () => T): T =>
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The caller's trace where it is one, else a new one that nobody has asked to be sampled. */
-export const traceparentOf = (header: string | string[] | undefined): string =>
-	typeof header === "string" && TRACEPARENT.test(header)
-		? header
-		: `00-${randomUUID().replaceAll("-", "")}-${randomUUID().replaceAll("-", "").slice(16)}-00`;
+export function traceparentOf(header: string | string[] | undefined): string {
+	if (typeof header === "string" && TRACEPARENT.test(header)) return header;
+	// Both ids of one draw: each request needs them, and nobody has to be kept from guessing.
+	const id = randomUUID().replaceAll("-", "");
+	return `00-${id}-${id.slice(16)}-00`;
+}
 
 /** What a call to another service bears of the work that it is made for. */
 interface CallHeaders {

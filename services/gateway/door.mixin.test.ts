@@ -11,7 +11,28 @@ import { somebody, testConfig } from "../../tests/support/node.ts";
 import { until } from "../../tests/support/until.ts";
 import type { Gate } from "./gate.ts";
 import gatewayService from "./gateway.service.ts";
-import { orderResult, problem, productResult, startGateway } from "./gateway.fixtures.ts";
+import {
+	orderResult,
+	problem,
+	productResult,
+	startGateway,
+	type TestGateway
+} from "./gateway.fixtures.ts";
+
+const checkOut = async (gateway: TestGateway) =>
+	gateway.request("/api/v1/checkout", {
+		method: "POST",
+		headers: {
+			...(await gateway.as(somebody())),
+			"idempotency-key": "k",
+			"content-type": "application/json"
+		},
+		body: JSON.stringify({
+			shippingAddress: orderResult.shippingAddress,
+			paymentMethod: "tok_ok",
+			expectedTotal: orderResult.total
+		})
+	});
 
 describe("the door", () => {
 	it("takes more requests at once than one action may have, and each gets its answer", async () => {
@@ -165,19 +186,7 @@ describe("the door", () => {
 			expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
 			expect(await problem(refused)).toMatchObject({ code: "OVERLOADED" });
 			expect((await gateway.request("/health")).status).toBe(200);
-			const checkout = gateway.request("/api/v1/checkout", {
-				method: "POST",
-				headers: {
-					...(await gateway.as(somebody())),
-					"idempotency-key": "k",
-					"content-type": "application/json"
-				},
-				body: JSON.stringify({
-					shippingAddress: orderResult.shippingAddress,
-					paymentMethod: "tok_ok",
-					expectedTotal: orderResult.total
-				})
-			});
+			const checkout = checkOut(gateway);
 			// Its place in the queue is given to who buys.
 			expect((await waiting).status).toBe(503);
 			const figures = await gateway.node.runtime.metrics.text();
@@ -214,6 +223,34 @@ describe("the door", () => {
 			expect(((await response.json()) as Product).description).toHaveLength(5_000);
 		}
 		await stopped;
+	});
+
+	it("tells an action how much of the time is left after waiting for a turn", async () => {
+		let told = Infinity;
+		const gateway = await startGateway(
+			{
+				"products.get": async () => {
+					await sleep(500);
+					return productResult;
+				},
+				// Its contract would give it all of the time.
+				"orders.place": async ctx => {
+					told = (ctx as unknown as { options: { timeout: number } }).options.timeout;
+					return orderResult;
+				}
+			},
+			{ REQUEST_CONCURRENCY: "1" }
+		);
+		try {
+			const first = gateway.request("/api/v1/products/lamp");
+			await until(() => gateway.calls.some(({ action }) => action === "products.get"), "a call");
+			expect((await checkOut(gateway)).status).toBe(202);
+			expect((await first).status).toBe(200);
+			expect(told).toBeGreaterThan(5_000);
+			expect(told).toBeLessThan(14_800);
+		} finally {
+			await gateway.node.stop();
+		}
 	});
 
 	it("frees the place of a client that has gone, and tells those who work for it", async () => {
