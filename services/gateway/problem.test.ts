@@ -67,6 +67,7 @@ describe("a problem", () => {
 
 	it("names its instance as a proper reference", () => {
 		expect(problemOf(null, '/a%20b/<script>"é', "r").instance).toBe("/a%20b/%3Cscript%3E%22%C3%A9");
+		expect(problemOf(null, "/a%/%4/%zz/%c3%A9", "r").instance).toBe("/a%25/%254/%25zz/%c3%A9");
 	});
 
 	it("has the headers that its status asks for", () => {

@@ -93,8 +93,8 @@ const OUTAGES = new Set([
 ]);
 
 const MAX_ERRORS = 50;
-/** Node lets some characters through that RFC 3986 does not. */
-const NOT_IN_A_PATH = /[^\w\-.~!$&'()*+,;=:@/%]/g;
+/** Node lets some characters through that RFC 3986 does not, and percent signs that encode nothing. */
+const NOT_IN_A_PATH = /[^\w\-.~!$&'()*+,;=:@/%]|%(?![0-9A-Fa-f]{2})/g;
 
 interface Thrown {
 	readonly name?: unknown;
