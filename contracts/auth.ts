@@ -11,15 +11,21 @@ const Password = Type.String({
 });
 const RefreshToken = Type.String({
 	pattern: "^[A-Za-z0-9_-]{43}$",
-	description: "256 bits, base64url"
+	description: "256 bits, base64url",
+	examples: ["R3fr3sh-t0ken-of-256-bits-as-base64url-text"]
 });
 
 export const Tokens = Type.Object(
 	{
-		accessToken: Type.String(),
-		refreshToken: Type.String(),
+		accessToken: Type.String({
+			examples: ["eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"]
+		}),
+		refreshToken: Type.String({ examples: ["R3fr3sh-t0ken-of-256-bits-as-base64url-text"] }),
 		tokenType: Type.Literal("Bearer"),
-		expiresIn: Type.Integer({ description: "Seconds until the access token ends" }),
+		expiresIn: Type.Integer({
+			description: "Seconds until the access token ends",
+			examples: [900]
+		}),
 		user: User
 	},
 	{ title: "Tokens" }
@@ -28,12 +34,12 @@ export type Tokens = Static<typeof Tokens>;
 
 /** A public signing key (RFC 7517). */
 const Jwk = Type.Object({
-	kty: Type.String(),
-	crv: Type.String(),
-	x: Type.String(),
+	kty: Type.String({ examples: ["OKP"] }),
+	crv: Type.String({ examples: ["Ed25519"] }),
+	x: Type.String({ examples: ["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"] }),
 	y: Type.Optional(Type.String()),
-	kid: Type.String(),
-	alg: Type.String(),
+	kid: Type.String({ examples: ["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"] }),
+	alg: Type.String({ examples: ["EdDSA"] }),
 	use: Type.Literal("sig")
 });
 
@@ -68,7 +74,7 @@ export const auth = contract({
 				email: Email,
 				username: Username,
 				password: Password,
-				name: Type.Optional(Text(1, 200))
+				name: Type.Optional(Text(1, 200, { examples: ["Ada Lovelace"] }))
 			}),
 			result: User,
 			failures: ["EMAIL_TAKEN", "USERNAME_TAKEN", "PASSWORD_TOO_COMMON", "BUSY"]

@@ -20,12 +20,12 @@ export const Cart = Type.Object(
 		items: Type.Array(
 			Type.Object({
 				productId: Id,
-				sku: Type.String(),
-				name: Type.String(),
-				quantity: Type.Integer(),
+				sku: Type.String({ examples: ["LMP-0042"] }),
+				name: Type.String({ examples: ["Desk lamp"] }),
+				quantity: Type.Integer({ examples: [1] }),
 				unitPrice: Money,
 				lineTotal: Money,
-				available: Type.Integer(),
+				available: Type.Integer({ examples: [17] }),
 				notice: Type.Optional(
 					Type.Enum(["not_available", "not_enough"], {
 						description: "Why this line cannot be bought as it is"
@@ -94,7 +94,12 @@ export const carts = contract({
 				"Of a product in both carts the larger quantity stays. The guest's cart is gone afterwards.",
 			access: "user",
 			rest: { route: "POST /cart/merge", tag: "Cart", etag: ["version", "total.amount"] },
-			params: Params({ cartToken: CartToken }),
+			params: Params({
+				cartToken: Type.String({
+					...CartToken,
+					examples: ["Gu3st-cart-t0ken-of-256-bits-base64url-text"]
+				})
+			}),
 			result: Cart,
 			failures: ["CART_FULL"]
 		}

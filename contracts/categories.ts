@@ -5,11 +5,14 @@ import { Id, IdOrSlug, Nullable, Params } from "./common.ts";
 export const Category = Type.Object(
 	{
 		id: Id,
-		name: Type.String(),
-		slug: Type.String(),
+		name: Type.String({ examples: ["Desk lamps"] }),
+		slug: Type.String({ examples: ["desk-lamps"] }),
 		parentId: Nullable(Id),
-		path: Type.Array(Type.String(), { description: "Slugs from the root to this category" }),
-		productCount: Type.Integer({ description: "Active products in it and below" })
+		path: Type.Array(Type.String(), {
+			description: "Slugs from the root to this category",
+			examples: [["lighting", "desk-lamps"]]
+		}),
+		productCount: Type.Integer({ description: "Active products in it and below", examples: [12] })
 	},
 	{ title: "Category" }
 );

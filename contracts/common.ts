@@ -40,7 +40,11 @@ export const Params = <P extends TProperties>(properties: P) =>
 	Type.Object(properties, { additionalProperties: false });
 
 /** An object id or a slug, as in `GET /products/:idOrSlug`. */
-export const IdOrSlug = Type.String({ pattern: "^[a-z0-9]+(?:-[a-z0-9]+)*$", maxLength: 120 });
+export const IdOrSlug = Type.String({
+	pattern: "^[a-z0-9]+(?:-[a-z0-9]+)*$",
+	maxLength: 120,
+	examples: ["desk-lamp"]
+});
 
 /** Query parameters of every list. */
 export const pageParams = {
@@ -57,18 +61,24 @@ export const pageParams = {
 export const Page = <T extends TSchema>(item: T) =>
 	Type.Object({
 		items: Type.Array(item),
-		nextCursor: Nullable(Type.String({ description: "Null on the last page" }))
+		nextCursor: Nullable(
+			Type.String({ description: "Null on the last page", examples: ["WyJkZXNrLWxhbXAiXQ"] })
+		)
 	});
 
 export const Address = Type.Object(
 	{
-		name: Text(1, 200),
-		line1: Text(1, 200),
+		name: Text(1, 200, { examples: ["Ada Lovelace"] }),
+		line1: Text(1, 200, { examples: ["12 Analytical Row"] }),
 		line2: Type.Optional(Text(1, 200)),
-		city: Text(1, 100),
+		city: Text(1, 100, { examples: ["London"] }),
 		region: Type.Optional(Text(1, 100)),
-		postalCode: Text(1, 20),
-		country: Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2" }),
+		postalCode: Text(1, 20, { examples: ["N1 9GU"] }),
+		country: Type.String({
+			pattern: "^[A-Z]{2}$",
+			description: "ISO 3166-1 alpha-2",
+			examples: ["GB"]
+		}),
 		phone: Type.Optional(Text(3, 32))
 	},
 	{ title: "Address", additionalProperties: false }
@@ -76,4 +86,8 @@ export const Address = Type.Object(
 export type Address = Static<typeof Address>;
 
 /** The key by which a client repeats a command without repeating its effect. */
-export const IdempotencyKey = Type.String({ pattern: "^[\\x21-\\x7e]{1,255}$" });
+export const IdempotencyKey = Type.String({
+	pattern: "^[\\x21-\\x7e]{1,255}$",
+	description: "A text of the client's own, new for each command and the same for its repetitions",
+	examples: ["3f6f2a54-order-1"]
+});

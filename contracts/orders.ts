@@ -36,9 +36,9 @@ export type CancelReason = Static<typeof CancelReason>;
 
 export const OrderItem = Type.Object({
 	productId: Id,
-	sku: Type.String(),
-	name: Type.String(),
-	quantity: Type.Integer(),
+	sku: Type.String({ examples: ["LMP-0042"] }),
+	name: Type.String({ examples: ["Desk lamp"] }),
+	quantity: Type.Integer({ examples: [1] }),
 	unitPrice: Money,
 	lineTotal: Money
 });
@@ -159,14 +159,17 @@ export const orders = contract({
 				items: Type.Array(
 					Type.Object({
 						at: Timestamp,
-						step: Type.String(),
+						step: Type.String({ examples: ["order.created"] }),
 						status: OrderStatus,
-						by: Type.String(),
+						by: Type.String({ examples: ["customer"] }),
 						detail: Type.Optional(Type.String())
 					})
 				),
 				remaining: Type.Array(
-					Type.Object({ step: Type.String(), deadline: Type.Optional(Timestamp) })
+					Type.Object({
+						step: Type.String({ examples: ["stock-reserved"] }),
+						deadline: Type.Optional(Timestamp)
+					})
 				)
 			}),
 			failures: ["NOT_FOUND"]

@@ -5,15 +5,18 @@ import { Id, IdOrSlug, Money, Page, pageParams, Params, Text, Timestamp } from "
 export const Product = Type.Object(
 	{
 		id: Id,
-		sku: Type.String(),
-		name: Type.String(),
-		slug: Type.String(),
-		description: Type.String(),
+		sku: Type.String({ examples: ["LMP-0042"] }),
+		name: Type.String({ examples: ["Desk lamp"] }),
+		slug: Type.String({ examples: ["desk-lamp"] }),
+		description: Type.String({ examples: ["A lamp for a desk."] }),
 		price: Money,
 		categoryId: Id,
-		attributes: Type.Record(Type.String(), Type.String()),
-		images: Type.Array(Type.String()),
-		availability: Type.Object({ inStock: Type.Boolean(), available: Type.Integer() }),
+		attributes: Type.Record(Type.String(), Type.String(), { examples: [{ colour: "black" }] }),
+		images: Type.Array(Type.String(), { examples: [["https://example.com/desk-lamp.jpg"]] }),
+		availability: Type.Object({
+			inStock: Type.Boolean(),
+			available: Type.Integer({ examples: [17] })
+		}),
 		status: Type.Enum(["active", "archived"]),
 		version: Type.Integer(),
 		createdAt: Timestamp,

@@ -20,12 +20,12 @@ export const Username = Type.String({
 export const User = Type.Object(
 	{
 		id: Id,
-		email: Type.String(),
+		email: Type.String({ examples: ["ada@example.com"] }),
 		emailVerified: Type.Boolean(),
-		username: Type.String(),
-		name: Nullable(Type.String()),
-		phone: Nullable(Type.String()),
-		avatarUrl: Nullable(Type.String()),
+		username: Type.String({ examples: ["ada"] }),
+		name: Nullable(Type.String({ examples: ["Ada Lovelace"] })),
+		phone: Nullable(Type.String({ examples: ["+44 20 7946 0000"] })),
+		avatarUrl: Nullable(Type.String({ examples: ["https://example.com/ada.png"] })),
 		roles: Type.Array(Role),
 		status: Type.Enum(["active", "disabled"]),
 		version: Type.Integer(),

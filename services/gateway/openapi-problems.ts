@@ -1,103 +1,155 @@
 /** How an OpenAPI document tells in which ways a route may fail. */
-import { commonFailures, type FailureContract, type ServiceContract } from "../../lib/contract.ts";
+import {
+	commonFailures,
+	type CommonFailure,
+	type FailureContract,
+	type ServiceContract
+} from "../../lib/contract.ts";
+import { exampleOf } from "./openapi-examples.ts";
 import type { Json } from "./openapi-schemas.ts";
 import { gateway, titleOf, type GatewayFailure } from "./problem.ts";
 import type { Route } from "./routes.ts";
 
-/** Codes that a route may answer with, whatever its action does. */
-function ownCodes(
-	{ contract, rest, sources }: Route,
-	hasBody: boolean
-): (GatewayFailure | keyof typeof commonFailures)[] {
+type CommonCode = GatewayFailure | CommonFailure;
+
+/** Codes that any address may answer with. */
+const EVERYWHERE: readonly CommonCode[] = [
+	"BAD_REQUEST",
+	"REQUEST_TIMEOUT",
+	"URL_TOO_LONG",
+	"HEADERS_TOO_LARGE",
+	"INTERNAL"
+];
+
+/** Codes that any route may answer with, whatever its action takes and does. */
+const EVERY_ROUTE: readonly CommonCode[] = [
+	...EVERYWHERE,
+	"MALFORMED_URL",
+	"REPEATED_PARAMETER",
+	"REPEATED_HEADER",
+	"MALFORMED_BODY",
+	"UNAUTHENTICATED",
+	"NOT_ACCEPTABLE",
+	"BODY_TOO_LARGE",
+	"UNSUPPORTED_MEDIA_TYPE",
+	"VALIDATION_ERROR",
+	"RATE_LIMITED",
+	"UNAVAILABLE",
+	"OVERLOADED"
+];
+
+/** The codes that a route may answer with. */
+export const codesOf = ({ contract: { access, failures = [] }, rest }: Route): Set<string> => {
 	const required = rest.required ?? [];
-	return [
-		"UNAUTHENTICATED",
-		...(contract.access === "staff" || contract.access === "admin" ? (["FORBIDDEN"] as const) : []),
-		...(sources.size > 0 ? (["VALIDATION_ERROR", "MALFORMED_URL"] as const) : []),
-		...(required.some(name => name !== "if-match") ? (["HEADER_REQUIRED"] as const) : []),
-		...(required.includes("if-match")
-			? (["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] as const)
-			: []),
-		...(hasBody ? (["MALFORMED_BODY", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"] as const) : []),
-		"NOT_ACCEPTABLE",
-		"RATE_LIMITED",
-		"INTERNAL",
-		...ALWAYS_503
-	];
-}
+	return new Set([
+		...failures,
+		...EVERY_ROUTE,
+		...(access === "staff" || access === "admin" ? ["FORBIDDEN"] : []),
+		...(required.some(name => name !== "if-match") ? ["HEADER_REQUIRED"] : []),
+		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] : [])
+	]);
+};
+
+const COMMON: Readonly<Record<string, FailureContract>> = {
+	...commonFailures,
+	...gateway.failures
+};
+const byStatus = (codes: Iterable<string>, table: Readonly<Record<string, FailureContract>>) =>
+	Map.groupBy(codes, code => table[code]!.status);
+
+/** By status, the codes that stand once in the document; the response has the name of the first. */
+const SHARED = byStatus(EVERY_ROUTE, COMMON);
 
 /** The problem responses of a route, by status. */
-export function problems(
-	route: Route,
-	contracts: readonly ServiceContract[],
-	hasBody: boolean
-): Json {
+export function problems(route: Route, contracts: readonly ServiceContract[]): Json {
 	const own = contracts.find(({ name }) => name === route.service)!.failures;
-	const table: Record<string, FailureContract> = { ...commonFailures, ...gateway.failures, ...own };
-	const codes = new Set<string>([...(route.contract.failures ?? []), ...ownCodes(route, hasBody)]);
-	const byStatus = Map.groupBy(codes, code => table[code]!.status);
+	const table = { ...COMMON, ...own };
 	return Object.fromEntries(
-		[...byStatus].map(([status, found]) => [
+		[...byStatus(codesOf(route), table)].map(([status, codes]) => [
 			status,
-			SHARED.has(status) && (found.length === 1 || isEqual(found, ALWAYS_503))
-				? { $ref: `#/components/responses/${found[0]}` }
-				: problemResponse(found, table)
+			codes.length === SHARED.get(status)?.length
+				? refOf(codes[0]!)
+				: problemResponse(codes, table, instanceOf(route))
 		])
 	);
 }
 
+const refOf = (name: string): Json => ({ $ref: `#/components/responses/${name}` });
+
+/** The problem responses of an address that is no route, by status: those that any may give, and its own. */
+export const problemRefs = (...own: readonly CommonCode[]): Json => ({
+	...Object.fromEntries(
+		EVERYWHERE.map(code => COMMON[code]!.status).map(status => [
+			status,
+			refOf(SHARED.get(status)![0]!)
+		])
+	),
+	...Object.fromEntries(
+		own.map(code => {
+			const { status } = COMMON[code]!;
+			const isShared = SHARED.get(status)?.join() === code;
+			return [status, isShared ? refOf(code) : problemResponse([code], COMMON, "/errors/UNKNOWN")];
+		})
+	)
+});
+
+/** A path that the route answers. */
+const instanceOf = ({ path, contract }: Route): string =>
+	path.replaceAll(/:(\w+)/g, (_, name: string) =>
+		encodeURIComponent(String(exampleOf(contract.params.properties[name]!)))
+	);
+
+const seconds = { description: "Seconds", schema: { type: "integer" } };
+const quota = { schema: { type: "string" } };
+
+/** What answers of a status bear beside the problem. */
+const HEADERS: Readonly<Record<number, { headers: Json }>> = {
+	429: { headers: { "Retry-After": seconds, "RateLimit-Policy": quota, RateLimit: quota } },
+	503: { headers: { "Retry-After": seconds } }
+};
+
 const problemResponse = (
 	codes: readonly string[],
-	table: Record<string, FailureContract>
+	table: Readonly<Record<string, FailureContract>>,
+	instance: string
 ): Json => ({
 	description: codes.map(code => `\`${code}\`: ${table[code]!.message}`).join("\n\n"),
-	...(codes.some(code => [429, 503].includes(table[code]!.status))
-		? {
-				headers: {
-					"Retry-After": { description: "Seconds", schema: { type: "integer" } }
-				}
-			}
-		: {}),
+	...(HEADERS[table[codes[0]!]!.status] ?? {}),
 	content: {
 		"application/problem+json": {
 			schema: { $ref: "#/components/schemas/Problem" },
 			examples: Object.fromEntries(
-				codes.map(code => [code, { value: exampleOf(code, table[code]!) }])
+				codes.map(code => [code, { value: exampleOfProblem(code, table[code]!, instance) }])
 			)
 		}
 	}
 });
 
-const exampleOf = (code: string, { status, message }: FailureContract): Json => ({
+const exampleOfProblem = (
+	code: string,
+	{ status, message }: FailureContract,
+	instance: string
+): Json => ({
 	type: `/errors/${code}`,
 	title: titleOf(code),
 	status,
 	code,
 	...(code === "INTERNAL" ? {} : { detail: message }),
-	instance: "/api/v1/…",
+	instance,
 	requestId: "0199c0de-0000-7000-8000-000000000000",
 	...(code === "VALIDATION_ERROR"
 		? { errors: [{ field: "email", code: "required", message: "is required" }] }
 		: {})
 });
 
-/** Statuses whose problem is the same on (nearly) every route. */
-const SHARED = new Set([401, 406, 413, 415, 429, 500, 503]);
-
-/** Two that every route may answer with the same status; the first gives its name to the response that tells of both. */
-const ALWAYS_503 = ["UNAVAILABLE", "OVERLOADED"] as const;
-
-const isEqual = (a: readonly string[], b: readonly string[]): boolean => a.join() === b.join();
-
 /** `components.responses`. */
-export const sharedResponses = (): Json => {
-	const table: Record<string, FailureContract> = { ...commonFailures, ...gateway.failures };
-	return Object.fromEntries(
-		Object.entries(table)
-			.filter(([code, { status }]) => SHARED.has(status) && code !== "OVERLOADED")
-			.map(([code]) => [code, problemResponse(code === "UNAVAILABLE" ? ALWAYS_503 : [code], table)])
+export const sharedResponses = (): Json =>
+	Object.fromEntries(
+		[...SHARED.values()].map(codes => [
+			codes[0]!,
+			problemResponse(codes, COMMON, "/api/v1/auth/register")
+		])
 	);
-};
 
 const text = { type: "string" };
 export const PROBLEM_SCHEMA = {
@@ -105,6 +157,7 @@ export const PROBLEM_SCHEMA = {
 	description: "RFC 9457",
 	type: "object",
 	required: ["type", "title", "status", "code", "instance", "requestId"],
+	additionalProperties: false,
 	properties: {
 		type: { ...text, format: "uri-reference" },
 		title: text,
@@ -118,6 +171,7 @@ export const PROBLEM_SCHEMA = {
 			items: {
 				type: "object",
 				required: ["field", "code", "message"],
+				additionalProperties: false,
 				properties: { field: text, code: text, message: text }
 			}
 		}

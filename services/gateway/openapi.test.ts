@@ -1,4 +1,6 @@
 import { Ajv } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import ajvFormats from "ajv-formats";
 import { Type } from "typebox";
 import { allContracts } from "../../contracts/index.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -102,11 +104,14 @@ describe("the OpenAPI document", () => {
 			"400",
 			"401",
 			"406",
+			"408",
 			"409",
 			"413",
+			"414",
 			"415",
 			"422",
 			"429",
+			"431",
 			"500",
 			"503"
 		]);
@@ -123,11 +128,65 @@ describe("the OpenAPI document", () => {
 		expect(Object.keys(shared["UNAVAILABLE"].content["application/problem+json"].examples)).toEqual(
 			["UNAVAILABLE", "OVERLOADED"]
 		);
-		for (const code of ["RATE_LIMITED", "UNAVAILABLE"])
-			expect(shared[code].headers).toHaveProperty("Retry-After");
+		expect(Object.keys(shared["RATE_LIMITED"].headers)).toEqual([
+			"Retry-After",
+			"RateLimit-Policy",
+			"RateLimit"
+		]);
+		expect(Object.keys(shared["UNAVAILABLE"].headers)).toEqual(["Retry-After"]);
 		expect(operationOf("auth.logout")["responses"]).toHaveProperty("204");
 		expect(operationOf("products.get")["responses"]).toHaveProperty("304");
 		expect(operationOf("inventory.get")["responses"]).toHaveProperty("403");
+	});
+
+	it("has an example of each body and each answer, and they are what the schemas say", () => {
+		const ajv = new Ajv2020({ strict: false });
+		(ajvFormats as unknown as (ajv: Ajv2020) => void)(ajv);
+		ajv.addSchema(document, "document");
+		const examples = operations.flatMap(({ operation }) => {
+			const bodies = [operation["requestBody"], ...Object.values<Json>(operation["responses"])];
+			const media = bodies.flatMap(body =>
+				Object.entries<Json>((body?.["$ref"] ? resolve(body["$ref"]) : body)?.["content"] ?? {})
+			);
+			return media
+				.filter(([type]) => type.endsWith("json"))
+				.flatMap(([, { schema, example, examples: several = { it: { value: example } } }]) =>
+					Object.values<Json>(several).map(({ value }) => ({ schema, value }))
+				);
+		});
+		expect(examples.length).toBeGreaterThan(2 * operations.length);
+		for (const { schema, value } of examples) {
+			const text = JSON.stringify(schema).replaceAll('"$ref":"#', '"$ref":"document#');
+			expect([value, ajv.validate(JSON.parse(text) as object, value), ajv.errorsText()]).toEqual([
+				value,
+				true,
+				"No errors"
+			]);
+		}
+		expect(operationOf("auth.register")["requestBody"].content["application/json"].example).toEqual(
+			{
+				email: "ada@example.com",
+				username: "ada",
+				password: "correct horse battery",
+				name: "Ada Lovelace"
+			}
+		);
+		const { responses } = operationOf("orders.place");
+		expect(responses[201].content["application/json"].example.status).toBe("confirmed");
+		expect(responses[202].content["application/json"].example.status).toBe("placed");
+	});
+
+	it("gives an example of each parameter that is needed", () => {
+		for (const { operation } of operations)
+			for (const parameter of (operation["parameters"] ?? []) as Json[])
+				expect([parameter["name"], !parameter["required"] || "example" in parameter]).toEqual([
+					parameter["name"],
+					true
+				]);
+	});
+
+	it("says what each of its tags is about", () => {
+		for (const tag of document["tags"]) expect(tag).toMatchObject({ description: /\w/ });
 	});
 
 	it("says who must sign in", () => {

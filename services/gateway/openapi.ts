@@ -1,7 +1,9 @@
 /** The contracts as an OpenAPI 3.1 document. Their schemas are JSON Schema 2020-12 already, as 3.1 wants it. */
 import type { ServiceContract } from "../../lib/contract.ts";
+import { exampleOf, hasExample } from "./openapi-examples.ts";
 import { problems, PROBLEM_SCHEMA, sharedResponses } from "./openapi-problems.ts";
 import { Components, type Json } from "./openapi-schemas.ts";
+import { SYSTEM, systemPaths } from "./openapi-system.ts";
 import { routesOf, type Route, type Source } from "./routes.ts";
 
 export interface OpenApiOptions {
@@ -31,7 +33,10 @@ export function openApiDocument(
 				"Errors are problem documents (RFC 9457) with a stable `code` and the `requestId` that every answer bears as `X-Request-Id`. `HEAD` works wherever `GET` does. How much may be asked in a time, and what is left of it, stands in `RateLimit-Policy` and `RateLimit`."
 		},
 		servers: [{ url: serverUrl }],
-		tags: [...new Set(routes.map(({ rest }) => rest.tag)), SYSTEM].map(name => ({ name })),
+		tags: [...new Set(routes.map(({ rest }) => rest.tag)), SYSTEM].map(name => ({
+			name,
+			description: TAGS[name]
+		})),
 		paths: { ...paths, ...systemPaths() },
 		components: {
 			securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
@@ -40,6 +45,16 @@ export function openApiDocument(
 		}
 	};
 }
+
+const TAGS: Readonly<Record<string, string>> = {
+	Identity: "Accounts, sign-in and sessions",
+	Users: "One's own account, and for administrators those of others",
+	Catalog: "Categories, products and their stock",
+	Cart: "What somebody is about to buy; a guest's is named by `X-Cart-Token`",
+	Orders: "Checkout, and what becomes of an order",
+	Administration: "For those who keep the system going",
+	[SYSTEM]: "How the gateway fares, and what it can tell about itself"
+};
 
 function operationOf(
 	route: Route,
@@ -62,7 +77,7 @@ function operationOf(
 			: {}),
 		...(parameters.length > 0 ? { parameters } : {}),
 		...(body.length > 0 ? { requestBody: bodyOf(body, contract.params, components) } : {}),
-		responses: { ...successes(route, components), ...problems(route, contracts, body.length > 0) }
+		responses: { ...successes(route, components), ...problems(route, contracts) }
 	};
 }
 
@@ -72,12 +87,8 @@ function parameterOf(
 	{ contract, rest }: Route,
 	components: Components
 ): Json {
-	const { description, examples, ...schema } = components.refer(
-		contract.params.properties[name]!
-	) as Json & {
-		description?: string;
-		examples?: unknown[];
-	};
+	const declared = contract.params.properties[name]!;
+	const { description, examples: _, ...schema } = components.refer(declared);
 	const isRequired =
 		source.in === "path" ||
 		isRequiredIn(contract.params, name) ||
@@ -88,7 +99,8 @@ function parameterOf(
 		...(isRequired ? { required: true } : {}),
 		...(description ? { description } : {}),
 		schema,
-		...(examples ? { example: examples[0] } : {})
+		// A page to try it out fills it in: nothing invented where the parameter can be left out.
+		...(isRequired || hasExample(declared) ? { example: exampleOf(declared) } : {})
 	};
 }
 
@@ -109,7 +121,12 @@ const bodyOf = (
 						names.map(name => [name, components.refer(params.properties[name]!)])
 					),
 					...(required.length > 0 ? { required } : {})
-				}
+				},
+				example: Object.fromEntries(
+					names
+						.filter(name => required.includes(name) || hasExample(params.properties[name]!))
+						.map(name => [name, exampleOf(params.properties[name]!)])
+				)
 			}
 		}
 	};
@@ -132,19 +149,34 @@ function successes({ contract, rest }: Route, components: Components): Json {
 			...Object.keys(rest.responseHeaders ?? {})
 		].map(name => [name, { schema: { type: "string" } }])
 	);
+	const withHeaders = Object.keys(headers).length > 0 ? { headers } : {};
 	const success = (code: number): Json => ({
 		description: SUCCESSES[code] ?? "Success",
-		...(Object.keys(headers).length > 0 ? { headers } : {}),
+		...withHeaders,
 		...(isEmpty
 			? {}
-			: { content: { "application/json": { schema: components.refer(contract.result) } } })
+			: {
+					content: {
+						"application/json": {
+							schema: components.refer(contract.result),
+							example: resultWith(code, status, exampleOf(contract.result))
+						}
+					}
+				})
 	});
 	return {
 		...Object.fromEntries(statuses.map(code => [code, success(code)])),
 		...(rest.etag && rest.route.startsWith("GET")
-			? { 304: { description: "As `If-None-Match` has it" } }
+			? { 304: { description: "As `If-None-Match` has it", ...withHeaders } }
 			: {})
 	};
+}
+
+/** The example as it is where the answer has this status, which may follow from one of its fields. */
+function resultWith(code: number, status: Route["rest"]["status"], example: unknown): unknown {
+	if (typeof status !== "object") return example;
+	const chosen = Object.entries(status.map).find(([, value]) => value === code);
+	return chosen ? { ...(example as Json), [status.field]: chosen[0] } : example;
 }
 
 const SUCCESSES: Record<number, string> = {
@@ -152,60 +184,6 @@ const SUCCESSES: Record<number, string> = {
 	202: "Accepted; it goes on in the background",
 	204: "Done"
 };
-
-const SYSTEM = "System";
-const text = { type: "string" };
-
-function systemPaths(): Record<string, Json> {
-	const state = (operationId: string, summary: string, extra: Json = {}) => {
-		const content = {
-			"application/json": {
-				schema: { type: "object", required: ["status"], properties: { status: text, ...extra } }
-			}
-		};
-		return {
-			get: {
-				operationId,
-				tags: [SYSTEM],
-				summary,
-				security: [],
-				responses: {
-					200: { description: "Yes", content },
-					503: { description: "No", content }
-				}
-			}
-		};
-	};
-	const document = (operationId: string, summary: string) => ({
-		get: {
-			operationId,
-			tags: [SYSTEM],
-			summary,
-			security: [],
-			responses: {
-				200: {
-					description: "The document",
-					headers: { ETag: { schema: text } },
-					content: { "application/json": { schema: { type: "object" } } }
-				},
-				304: { description: "As `If-None-Match` has it" }
-			}
-		}
-	});
-	const groups = { groups: { type: "object", additionalProperties: { enum: ["up", "down"] } } };
-	return {
-		"/health": state("gateway.health", "Does the process run?"),
-		"/ready": state("gateway.ready", "Can this gateway take requests?"),
-		"/health/db": state("gateway.healthDb", "Does each group's database answer?", groups),
-		"/health/events": state(
-			"gateway.healthEvents",
-			"Is each group connected to the event stream?",
-			groups
-		),
-		"/openapi.json": document("gateway.openApi", "This document"),
-		"/asyncapi.json": document("gateway.asyncApi", "The events, as an AsyncAPI 3.0 document")
-	};
-}
 
 /** `idempotency-key` → `Idempotency-Key` */
 const headerCase = (name: string): string =>
