@@ -167,6 +167,7 @@ async function respond(
 		meta: { user, client },
 		headers: { traceparent: traceparentOf(req.headers["traceparent"]) },
 		timeout: contract.timeout ?? config.REQUEST_TIMEOUT_MS,
+		deadline,
 		signal
 	} as CallingOptions);
 	const result = failuresOnly ? await forgiving(calling, admission) : await calling;
