@@ -124,6 +124,7 @@ export const door = <Admitted>({
 				const alias: Alias | undefined = this.findAlias(req.method, path);
 				if (alias?.handler) {
 					if (!probes.includes(path)) await admit(this, exchange, undefined);
+					exchange.parameters = alias.match(path) || {};
 					return alias.handler.call(this, exchange);
 				}
 				const route = byAction.get(alias?.action ?? "");

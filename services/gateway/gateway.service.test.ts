@@ -10,6 +10,7 @@ import { somebody } from "../../tests/support/node.ts";
 import { createSigningKeys, readSigningKeys } from "../../lib/signing-keys.ts";
 import { signAccessToken } from "../../lib/access-token.ts";
 import { asyncApiDocument } from "./asyncapi.ts";
+import { errorCatalogue } from "./error-catalogue.ts";
 import {
 	cartResult,
 	orderResult,
@@ -240,6 +241,8 @@ describe("the gateway", () => {
 				);
 				expect(headers.get("vary")).toBe("Origin, Accept-Encoding");
 			}
+			const { headers } = await gateway.request("/errors", { headers: { origin: ALLOWED } });
+			expect(headers.get("vary")).toBe("Origin, Accept, Accept-Encoding");
 		});
 
 		it.each([
@@ -724,6 +727,42 @@ describe("the gateway", () => {
 				headers: { "if-none-match": etag }
 			});
 			expect([again.status, await again.text()]).toEqual([304, ""]);
+		});
+
+		it("explains the code of each problem at the address that is its type", async () => {
+			const refused = await problem(await gateway.request("/api/v1/users/me"));
+			const explained = await gateway.request(refused["type"] as string);
+			expect([explained.status, explained.headers.get("content-type")]).toEqual([
+				200,
+				"application/json; charset=utf-8"
+			]);
+			expect(await explained.json()).toMatchObject({
+				code: "UNAUTHENTICATED",
+				status: 401,
+				messages: ["Sign in to do this."],
+				routes: expect.arrayContaining(["GET /api/v1/users/me"])
+			});
+			const { items } = (await (await gateway.request("/errors")).json()) as { items: unknown[] };
+			expect(items).toEqual(errorCatalogue(allContracts));
+			const unknown = await gateway.request("/errors/NO_SUCH_CODE");
+			expect((await problem(unknown))["code"]).toBe("NOT_FOUND");
+		});
+
+		it("explains it to a browser as a page", async () => {
+			const accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+			for (const path of ["/errors", "/errors/CART_EMPTY"]) {
+				const page = await gateway.request(path, { headers: { accept } });
+				expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
+				expect(page.headers.get("vary")).toBe("Accept, Accept-Encoding");
+				expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+				expect(await page.text()).toContain("CART_EMPTY");
+				const etag = page.headers.get("etag")!;
+				const again = { headers: { accept, "if-none-match": etag } };
+				expect((await gateway.request(path, again)).status).toBe(304);
+				expect((await gateway.request(path, { headers: { "if-none-match": etag } })).status).toBe(
+					200
+				);
+			}
 		});
 
 		it("is a page that needs nothing from other addresses", async () => {

@@ -12,15 +12,16 @@ import { answerOf, conditional, fixed, type Answer } from "./answer.ts";
 import { asyncApiDocument } from "./asyncapi.ts";
 import { Authenticator } from "./authentication.ts";
 import { readBody } from "./body.ts";
+import { networkOf } from "./client-address.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
 import { door, type Responder } from "./door.mixin.ts";
 import type { Exchange } from "./exchange.ts";
+import { explainError, listErrors } from "./error-pages.ts";
 import { groupHealth, health, PATIENCE_MS, readiness, type AskGroup } from "./health.ts";
 import { Limits, type Admission } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { onlyHeader, parameterReader } from "./parameters.ts";
 import { gateway, problemOf } from "./problem.ts";
-import { networkOf } from "./client-address.ts";
 import { acceptsJson } from "./request.ts";
 import { Revocations } from "./revocations.ts";
 import { routesOf, type Route } from "./routes.ts";
@@ -212,6 +213,12 @@ export default implement(gateway)({
 				},
 				async "/asyncapi.json"({ req }) {
 					return conditional(asyncApi, req.headers);
+				},
+				async "/errors"({ req }) {
+					return conditional(listErrors(req.headers.accept), req.headers);
+				},
+				async "/errors/:code"({ req, parameters }) {
+					return conditional(explainError(parameters["code"]!, req.headers.accept), req.headers);
 				},
 				...Object.fromEntries(
 					DOCS_PATHS.map(path => [

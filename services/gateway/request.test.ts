@@ -1,4 +1,4 @@
-import { acceptsJson, requestIdOf, targetOf } from "./request.ts";
+import { acceptsJson, prefersHtml, requestIdOf, targetOf } from "./request.ts";
 
 describe("a request", () => {
 	it.each([
@@ -27,6 +27,18 @@ describe("a request", () => {
 		["?a", "", "a"]
 	])("for %s has the path %s and the query %s", (url, path, query) => {
 		expect(targetOf(url)).toEqual({ path, query });
+	});
+
+	it.each([
+		[undefined, false],
+		["*/*", false],
+		["application/json", false],
+		["application/json, text/html;q=0.5", false],
+		["text/html", true],
+		["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true],
+		["text/html;q=0", false]
+	])("with Accept: %s comes from a browser: %s", (accept, isBrowser) => {
+		expect(prefersHtml(accept)).toBe(isBrowser);
 	});
 
 	it("keeps its id where that is harmless", () => {

@@ -14,9 +14,16 @@ export function targetOf(url: string): { path: string; query: string } {
 	return { path: path.replace(/(?<=.)\/$/, ""), query: end < 0 ? "" : target.slice(end + 1) };
 }
 
-/** Whether `Accept` allows JSON. Of several ranges that fit, the most specific one counts. */
-export function acceptsJson(accept: string | undefined): boolean {
-	if (!accept?.trim()) return true;
+/** Whether `Accept` allows JSON. */
+export const acceptsJson = (accept: string | undefined): boolean =>
+	!accept?.trim() || qualityOf(accept, ["application/json", "application/*", "*/*"]) > 0;
+
+/** Whether it is a browser that asks: only they name HTML, and JSON less gladly or not at all. */
+export const prefersHtml = (accept = ""): boolean =>
+	qualityOf(accept, ["text/html"]) > qualityOf(accept, ["application/json"]);
+
+/** How gladly the first of these ranges is taken that `Accept` names; 0 where it names none. */
+function qualityOf(accept: string, ranges: readonly string[]): number {
 	const qualities = new Map(
 		accept.split(",").map(range => {
 			const [type, ...parameters] = range.split(";").map(part => part.trim().toLowerCase());
@@ -24,6 +31,7 @@ export function acceptsJson(accept: string | undefined): boolean {
 			return [type!, quality === undefined ? 1 : Number(quality)];
 		})
 	);
-	const best = ["application/json", "application/*", "*/*"].find(type => qualities.has(type));
-	return best !== undefined && qualities.get(best)! > 0;
+	// Of several that fit, the most specific one counts.
+	const best = ranges.find(range => qualities.has(range));
+	return best === undefined ? 0 : qualities.get(best)!;
 }

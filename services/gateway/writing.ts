@@ -14,9 +14,13 @@ export function write(
 	const { status, body } = answer;
 	const headers: Headers = { ...common, ...exchange.headers, ...answer.headers };
 	const compressible = isCompressible(answer.headers["Content-Type"]);
-	// A 304 varies as the answer would that it stands for.
-	if (compressible || status === 304)
-		headers["Vary"] = headers["Vary"] ? `${headers["Vary"]}, Accept-Encoding` : "Accept-Encoding";
+	const vary = [
+		exchange.headers["Vary"],
+		answer.headers["Vary"],
+		// A 304 varies as the answer would that it stands for.
+		compressible || status === 304 ? "Accept-Encoding" : undefined
+	].filter(name => name !== undefined);
+	if (vary.length > 0) headers["Vary"] = vary.join(", ");
 	if (body === undefined) exchange.res.writeHead(status, headers).end();
 	else if (compressible && Buffer.byteLength(body) >= MIN_BYTES)
 		writeCompressible(exchange, headers, status, body);
