@@ -8,7 +8,9 @@ import { breakingChanges, FROZEN } from "../lib/compatibility.ts";
 import { envExample } from "../lib/config.ts";
 import type { ServiceContract } from "../lib/contract.ts";
 import { asyncApiDocument } from "../services/gateway/asyncapi.ts";
+import { errorsDocument } from "../services/gateway/error-catalogue.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
+import { apiTypes } from "./api-types.ts";
 import { handlersOf, loadUnits, recordersOf, watchersOf, type UnitCode } from "./usage.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -41,12 +43,15 @@ ${rows.map(row => `| ${row} |`).join("\n")}
 }
 
 async function documents(): Promise<Map<string, string>> {
+	const openApi = openApiDocument(allContracts, { serverUrl: "/" });
 	const written = {
 		".env.example": envExample(),
 		[FROZEN]: JSON.stringify(allContracts),
+		"docs/errors.md": errorsDocument(allContracts),
 		"docs/events.md": eventMatrix(await loadUnits()),
 		"docs/asyncapi.json": JSON.stringify(asyncApiDocument(allContracts)),
-		"docs/openapi.json": JSON.stringify(openApiDocument(allContracts, { serverUrl: "/" }))
+		"docs/openapi.json": JSON.stringify(openApi),
+		"tests/support/api-schema.d.ts": await apiTypes(openApi)
 	};
 	const formatted = Object.entries(written).map(async ([path, text]): Promise<[string, string]> => {
 		// Nothing formats an environment file.

@@ -2,13 +2,38 @@ import { readdirSync, readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { eventually } from "../support/process.ts";
-import { ADDRESS, PASSWORD } from "../support/api.ts";
+import { ADDRESS, answerOf, PASSWORD } from "../support/api.ts";
 import { api, dataDir, shape, urls } from "./shape.ts";
 
 async function aProduct() {
-	const { body } = await api.get("/products?q=lamp&inStock=true&sort=-price&limit=20");
-	return body.items[Math.floor(Math.random() * body.items.length)];
+	const { data } = await api.as().GET("/api/v1/products", {
+		params: { query: { q: "lamp", inStock: true, sort: "-price", limit: 20 } }
+	});
+	return data!.items[Math.floor(Math.random() * data!.items.length)]!;
 }
+
+const putIntoCart = async (token: string, productId: string, quantity: number) =>
+	answerOf(
+		await api.as(token).PUT("/api/v1/cart/items/{productId}", {
+			params: { path: { productId } },
+			body: { quantity }
+		})
+	);
+
+const readOrder = async (id: string, token?: string) =>
+	answerOf(await api.as(token).GET("/api/v1/orders/{id}", { params: { path: { id } } }));
+
+const cancelOrder = async (id: string, token: string) =>
+	answerOf(
+		await api.as(token).POST("/api/v1/orders/{id}/cancel", {
+			params: { path: { id }, header: { "Idempotency-Key": randomUUID() } }
+		})
+	);
+
+const readStock = async (productId: string, token: string) =>
+	answerOf(
+		await api.as(token).GET("/api/v1/inventory/{productId}", { params: { path: { productId } } })
+	);
 
 const mailsTo = (address: string): string[] =>
 	readdirSync(join(dataDir, "mail"))
@@ -32,14 +57,11 @@ describe(`a customer's journey (${shape})`, () => {
 		expect(JSON.stringify(ada.registered.body)).not.toMatch(/password|hash/i);
 		expect(ada.login.body).toMatchObject({ tokenType: "Bearer", user: { username: ada.username } });
 
-		const me = await api.get("/users/me", ada.token);
+		const me = answerOf(await api.as(ada.token).GET("/api/v1/users/me"));
 		expect(me.body.email).toBe(ada.email);
 
 		const product = await aProduct();
-		const cart = await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 2 }
-		});
+		const cart = await putIntoCart(ada.token, product.id, 2);
 		expect(cart.status).toBe(200);
 		expect(cart.body.total).toEqual({ amount: product.price.amount * 2, currency: "EUR" });
 
@@ -48,10 +70,14 @@ describe(`a customer's journey (${shape})`, () => {
 		expect(checkout.body).toMatchObject({ status: "confirmed", payment: { status: "captured" } });
 		expect(checkout.headers.get("location")).toBe(`/api/v1/orders/${checkout.body.id}`);
 
-		const order = await api.get(`/orders/${checkout.body.id}`, ada.token);
+		const order = await readOrder(checkout.body.id, ada.token);
 		expect(order.body).toEqual(checkout.body);
-		const timeline = await api.get(`/orders/${checkout.body.id}/timeline`, ada.token);
-		expect(timeline.body.items.map(({ step }: { step: string }) => step)).toEqual([
+		const timeline = answerOf(
+			await api.as(ada.token).GET("/api/v1/orders/{id}/timeline", {
+				params: { path: { id: checkout.body.id } }
+			})
+		);
+		expect(timeline.body.items.map(({ step }) => step)).toEqual([
 			"order.created",
 			"stock-reserved",
 			"order.awaiting-payment",
@@ -61,8 +87,8 @@ describe(`a customer's journey (${shape})`, () => {
 			"order.confirmed"
 		]);
 		expect(timeline.body.remaining).toEqual([]);
-		expect((await api.get("/cart", ada.token)).body.items).toEqual([]);
-		expect((await api.get("/orders", ada.token)).body.items).toHaveLength(1);
+		expect((await api.as(ada.token).GET("/api/v1/cart")).data!.items).toEqual([]);
+		expect((await api.as(ada.token).GET("/api/v1/orders")).data!.items).toHaveLength(1);
 		await mailArrives(ada.email, /Subject: .*confirmed/);
 	});
 
@@ -70,11 +96,8 @@ describe(`a customer's journey (${shape})`, () => {
 		const ada = await api.newCustomer();
 		const staff = await api.login("staff@valence.test");
 		const product = await aProduct();
-		const before = await api.get(`/inventory/${product.id}`, staff);
-		await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 1 }
-		});
+		const before = await readStock(product.id, staff);
+		await putIntoCart(ada.token, product.id, 1);
 		const { status, body } = await api.checkOut(ada.token, { method: "tok_declined" });
 		expect(status).toBe(201);
 		expect(body).toMatchObject({
@@ -82,10 +105,8 @@ describe(`a customer's journey (${shape})`, () => {
 			reason: "PAYMENT_FAILED",
 			payment: { status: "declined" }
 		});
-		const after = await api.get(`/inventory/${product.id}`, staff);
-		expect(
-			after.body.holds.filter(({ orderId }: { orderId: string }) => orderId === body.id)
-		).toEqual([]);
+		const after = await readStock(product.id, staff);
+		expect(after.body.holds.filter(({ orderId }) => orderId === body.id)).toEqual([]);
 		expect(after.body.sold).toBe(before.body.sold);
 		await mailArrives(ada.email, /Subject: .*cancelled/);
 	});
@@ -93,10 +114,7 @@ describe(`a customer's journey (${shape})`, () => {
 	it("gives one order for one Idempotency-Key, however often it is sent", async () => {
 		const ada = await api.newCustomer();
 		const product = await aProduct();
-		const cart = await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 1 }
-		});
+		const cart = await putIntoCart(ada.token, product.id, 1);
 		const send = (method = "tok_ok") =>
 			api.request("POST", "/checkout", {
 				token: ada.token,
@@ -106,7 +124,7 @@ describe(`a customer's journey (${shape})`, () => {
 		const answers = await Promise.all(Array.from({ length: 10 }, () => send()));
 		expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(202));
 		expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1);
-		expect((await api.get("/orders", ada.token)).body.items).toHaveLength(1);
+		expect((await api.as(ada.token).GET("/api/v1/orders")).data!.items).toHaveLength(1);
 		const other = await send("tok_declined");
 		expect(other).toMatchObject({ status: 422, body: { code: "IDEMPOTENCY_KEY_REUSED" } });
 	});
@@ -114,17 +132,10 @@ describe(`a customer's journey (${shape})`, () => {
 	it("cancels before payment, and refuses afterwards", async () => {
 		const ada = await api.newCustomer();
 		const product = await aProduct();
-		await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 1 }
-		});
+		await putIntoCart(ada.token, product.id, 1);
 		const { body: order } = await api.checkOut(ada.token, { method: "tok_slow", wait: 0 });
-		const cancel = () =>
-			api.request("POST", `/orders/${order.id}/cancel`, {
-				token: ada.token,
-				headers: { "Idempotency-Key": randomUUID() }
-			});
-		const settled = async () => (await api.get(`/orders/${order.id}`, ada.token)).body;
+		const cancel = () => cancelOrder(order.id, ada.token);
+		const settled = async () => (await readOrder(order.id, ada.token)).body;
 		await eventually(
 			"awaiting payment",
 			async () => (await settled()).status === "awaiting_payment"
@@ -133,15 +144,9 @@ describe(`a customer's journey (${shape})`, () => {
 		await eventually("cancelled", async () => (await settled()).status === "cancelled");
 		expect(await settled()).toMatchObject({ reason: "CUSTOMER", payment: { status: "refunded" } });
 
-		await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 1 }
-		});
+		await putIntoCart(ada.token, product.id, 1);
 		const paid = await api.checkOut(ada.token);
-		const late = await api.request("POST", `/orders/${paid.body.id}/cancel`, {
-			token: ada.token,
-			headers: { "Idempotency-Key": randomUUID() }
-		});
+		const late = await cancelOrder(paid.body.id, ada.token);
 		expect(late).toMatchObject({ status: 409, body: { code: "ORDER_CLOSED" } });
 	});
 
@@ -167,30 +172,27 @@ describe(`a customer's journey (${shape})`, () => {
 	it("shows an order to its owner and to staff, and to nobody else", async () => {
 		const [ada, eve] = [await api.newCustomer(), await api.newCustomer()];
 		const product = await aProduct();
-		await api.request("PUT", `/cart/items/${product.id}`, {
-			token: ada.token,
-			body: { quantity: 1 }
-		});
+		await putIntoCart(ada.token, product.id, 1);
 		const { body: order } = await api.checkOut(ada.token);
 		expect((await api.get(`/orders/${order.id}`, eve.token)).body.code).toBe("NOT_FOUND");
 		expect((await api.get(`/orders/${order.id}/timeline`, eve.token)).status).toBe(404);
-		expect((await api.get(`/orders/${order.id}`)).status).toBe(401);
+		expect((await readOrder(order.id)).status).toBe(401);
 		const staff = await api.login("staff@valence.test");
-		expect((await api.get(`/orders/${order.id}`, staff)).status).toBe(200);
-		expect((await api.get(`/inventory/${product.id}`, ada.token)).status).toBe(403);
+		expect((await readOrder(order.id, staff)).status).toBe(200);
+		expect((await readStock(product.id, ada.token)).status).toBe(403);
 	});
 });
 
 describe(`sessions (${shape})`, () => {
 	it("refresh rotates; log-out ends the session on every gateway", async () => {
 		const ada = await api.newCustomer();
-		const refreshed = await api.request("POST", "/auth/refresh", {
-			body: { refreshToken: ada.refreshToken }
-		});
+		const refreshed = answerOf(
+			await api.as().POST("/api/v1/auth/refresh", { body: { refreshToken: ada.refreshToken } })
+		);
 		expect(refreshed.status).toBe(200);
 		expect(refreshed.body.refreshToken).not.toBe(ada.refreshToken);
-		const token = refreshed.body.accessToken as string;
-		expect((await api.request("POST", "/auth/logout", { token })).status).toBe(204);
+		const token = refreshed.body.accessToken;
+		expect((await api.as(token).POST("/api/v1/auth/logout")).response.status).toBe(204);
 		for (const url of urls)
 			await eventually(
 				`${url} refuses the session`,

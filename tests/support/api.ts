@@ -1,5 +1,7 @@
 /** The REST interface as a client sees it, for whole-system tests. */
 import { randomBytes, randomUUID } from "node:crypto";
+import createClient, { type Client } from "openapi-fetch";
+import type { operations, paths } from "./api-schema.d.ts";
 
 export interface Answer<T = any> {
 	readonly status: number;
@@ -13,6 +15,10 @@ export interface RequestOptions {
 	readonly headers?: Record<string, string>;
 }
 
+type PaymentMethod = NonNullable<
+	operations["orders.place"]["requestBody"]
+>["content"]["application/json"]["paymentMethod"];
+
 export const ADDRESS = {
 	name: "Ada Lovelace",
 	line1: "12 Analytical Row",
@@ -21,6 +27,21 @@ export const ADDRESS = {
 	country: "GB"
 };
 export const PASSWORD = "correct horse battery";
+
+/** An answer that the typed client has taken apart; `body` is typed as that of success. */
+export const answerOf = <T>({
+	data,
+	error,
+	response
+}: {
+	data?: T;
+	error?: unknown;
+	response: Response;
+}): Answer<NonNullable<T>> => ({
+	status: response.status,
+	headers: response.headers,
+	body: (data ?? error) as NonNullable<T>
+});
 
 /** One client of one gateway, or of several in turn. */
 export class Api {
@@ -31,13 +52,25 @@ export class Api {
 		this.urls = urls;
 	}
 
-	/** Sends a request to the next gateway; `path` is below `/api/v1` unless it begins with `//`. */
+	#next(): string {
+		return this.urls[this.#turn++ % this.urls.length]!;
+	}
+
+	/** The client that the document describes, of the next gateway, for nobody or for the bearer of a token. */
+	as(token?: string): Client<paths> {
+		return createClient<paths>({
+			baseUrl: this.#next(),
+			...(token ? { headers: { Authorization: `Bearer ${token}` } } : {})
+		});
+	}
+
+	/** Sends what the document may not allow; `path` is below `/api/v1` unless it begins with `//`. */
 	async request<T = any>(
 		method: string,
 		path: string,
 		options: RequestOptions = {}
 	): Promise<Answer<T>> {
-		const base = this.urls[this.#turn++ % this.urls.length]!;
+		const base = this.#next();
 		const url = path.startsWith("//") ? base + path.slice(1) : `${base}/api/v1${path}`;
 		const response = await fetch(url, {
 			method,
@@ -65,25 +98,21 @@ export class Api {
 	async newCustomer() {
 		const username = `u${randomBytes(6).toString("hex")}`;
 		const email = `${username}@example.com`;
-		const registered = await this.request("POST", "/auth/register", {
-			body: { email, username, password: PASSWORD, name: "Ada Lovelace" }
-		});
-		const login = await this.request("POST", "/auth/login", {
-			body: { login: email, password: PASSWORD }
-		});
-		return {
-			email,
-			username,
-			registered,
-			login,
-			token: login.body.accessToken as string,
-			refreshToken: login.body.refreshToken as string
-		};
+		const registered = answerOf(
+			await this.as().POST("/api/v1/auth/register", {
+				body: { email, username, password: PASSWORD, name: "Ada Lovelace" }
+			})
+		);
+		const login = answerOf(
+			await this.as().POST("/api/v1/auth/login", { body: { login: email, password: PASSWORD } })
+		);
+		const { accessToken: token, refreshToken } = login.body;
+		return { email, username, registered, login, token, refreshToken };
 	}
 
 	async login(login: string, password = "valence-demo-2026"): Promise<string> {
-		const { body } = await this.request("POST", "/auth/login", { body: { login, password } });
-		return body.accessToken as string;
+		const { data } = await this.as().POST("/api/v1/auth/login", { body: { login, password } });
+		return data!.accessToken;
 	}
 
 	/** Checks out what is in the cart; waits so many seconds for the outcome. */
@@ -93,13 +122,21 @@ export class Api {
 			method = "tok_ok",
 			key = randomUUID(),
 			wait = 8
-		}: { method?: string; key?: string; wait?: number } = {}
-	): Promise<Answer> {
-		const cart = await this.get("/cart", token);
-		return this.request("POST", "/checkout", {
-			token,
-			headers: { "Idempotency-Key": key, ...(wait ? { Prefer: `wait=${wait}` } : {}) },
-			body: { shippingAddress: ADDRESS, paymentMethod: method, expectedTotal: cart.body.total }
-		});
+		}: { method?: PaymentMethod; key?: string; wait?: number } = {}
+	) {
+		const client = this.as(token);
+		const cart = await client.GET("/api/v1/cart");
+		return answerOf(
+			await client.POST("/api/v1/checkout", {
+				params: {
+					header: { "Idempotency-Key": key, ...(wait ? { Prefer: `wait=${wait}` } : {}) }
+				},
+				body: {
+					shippingAddress: ADDRESS,
+					paymentMethod: method,
+					expectedTotal: cart.data!.total
+				}
+			})
+		);
 	}
 }
