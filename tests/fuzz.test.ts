@@ -37,6 +37,9 @@ const HER_PASSWORD = `${SECRET} of hers`;
 const INSIDE =
 	/node_modules|\.ts:\d|\bat (?:async )?[\w.<>]+ \(|"stack"|nodeID|moleculer|sequelize|postgres|SQLSTATE|syntax error at|violates|relation "|passwordHash|password_hash|\$argon2/i;
 
+/** A signed token, wherever it came from. */
+const TOKEN = /eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/;
+
 const actors = [undefined, "customer", "staff", "admin"] as const;
 type Actor = (typeof actors)[number];
 
@@ -50,6 +53,13 @@ function fault(operation: Operation, actor: Actor, received: Received): string |
 		return "It shows what is somebody else's.";
 	return judge.fault(operation, received);
 }
+
+/** What any route answers before its action is asked. */
+const BEFORE =
+	/"code":"(?:BAD_|MALFORMED_|REPEATED_|HEADER|UNAUTH|FORBIDDEN|NOT_ACC|BODY_|URL_|UNSUPP|VALID)/;
+
+/** Whether the action, or the page, has done something about the request. */
+const hasReached = ({ status, body }: Received): boolean => status < 400 || !BEFORE.test(body);
 
 describe("hostile requests", () => {
 	let node: TestNode;
@@ -96,7 +106,7 @@ describe("hostile requests", () => {
 		unhandled.length = 0;
 	});
 	afterEach(() => {
-		expect(logged.filter(line => line.includes(SECRET))).toEqual([]);
+		expect(logged.filter(line => line.includes(SECRET) || TOKEN.test(line))).toEqual([]);
 		expect(logged.filter(line => /\b(?:ERROR|FATAL)\b/.test(line))).toEqual([]);
 		expect(unhandled).toEqual([]);
 	});
@@ -154,14 +164,12 @@ describe("hostile requests", () => {
 					const found = fault(operation, actor, received);
 					if (found)
 						throw new Error(`${found}\n${received.status} ${received.body.slice(0, 2_000)}`);
-					const signature = token?.split(".")[2];
-					expect(logged.filter(line => signature && line.includes(signature))).toEqual([]);
-					if (received.status < 300 || [404, 409].includes(received.status)) reached++;
+					if (hasReached(received)) reached++;
 				}),
 				{ seed: SEED, numRuns: RUNS }
 			);
 			// Requests that all fail at the first check would prove little.
-			expect(reached).toBeGreaterThan(RUNS < 200 ? -1 : 5);
+			expect(reached).toBeGreaterThan(RUNS < 200 ? -1 : 2);
 		},
 		120_000
 	);
@@ -220,6 +228,7 @@ describe("hostile requests", () => {
 		const many = <T>(make: (index: number) => T) => Array.from({ length: 200 }, (__, i) => make(i));
 		return {
 			id: [own, hers],
+			ids: [["orders-17"], ["users-1", "catalog-2"]],
 			productId: [product.id, product.id, uuidv7()],
 			idOrSlug: [product.id, product.slug, product.categoryId],
 			cursor: [page.nextCursor],

@@ -99,7 +99,8 @@ export const rawBody: fc.Arbitrary<Buffer> = fc.oneof(
 	fc.uint8Array({ maxLength: 100 }).map(bytes => Buffer.from(bytes))
 );
 
-const JSON_TYPE = ["Content-Type", "application/json"];
+/** The header of a proper body. */
+export const JSON_TYPE = ["Content-Type", "application/json"];
 const TYPES = [
 	[],
 	["Content-Type", "text/plain"],

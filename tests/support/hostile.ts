@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
 	contentType,
 	headerText,
+	JSON_TYPE,
 	oddHeaders,
 	oddQuery,
 	rawBody,
@@ -26,18 +27,26 @@ export interface Sent {
 /** Values that exist in the system, by the name of a parameter or a field. */
 export type Known = Readonly<Record<string, readonly any[]>>;
 
-/** Requests to the operation; some of them have nothing wrong. */
+/** Requests to the operation; one in four has nothing wrong. */
 export function requestsTo(operation: Operation, known: Known): fc.Arbitrary<Sent> {
 	const { method, path, parameters, body } = operation;
 	const of = (place: Parameter["in"]) => parameters.filter(parameter => parameter.in === place);
+	const proper = fc.record({
+		parts: fc.tuple(...of("path").map(parameter => plausible(parameter, known).map(percent))),
+		query: properPairs(of("query"), known).map(pairs => pairs.map(both => pair(...both)).join("&")),
+		headers: properPairs(of("header"), known).map(pairs => pairs.flat()),
+		type: fc.constant(JSON_TYPE),
+		body: body ? properBody(body, known).map(toBytes) : fc.constant(undefined)
+	});
+	const hostile = fc.record({
+		parts: fc.tuple(...of("path").map(parameter => pathPart(parameter, known))),
+		query: queryOf(of("query"), known),
+		headers: headersOf(of("header"), known),
+		type: contentType,
+		body: body ? bodyOf(body, known) : rarely(rawBody)
+	});
 	return fc
-		.record({
-			parts: fc.tuple(...of("path").map(parameter => pathPart(parameter, known))),
-			query: queryOf(of("query"), known),
-			headers: headersOf(of("header"), known),
-			type: contentType,
-			body: body ? bodyOf(body, known) : rarely(rawBody)
-		})
+		.oneof({ weight: 1, arbitrary: proper }, { weight: 3, arbitrary: hostile })
 		.map(({ parts, query, headers, type, body: bytes }) => {
 			const next = [...parts];
 			const filled = path.replaceAll(/\{\w+\}/g, () => next.shift()!);
@@ -73,6 +82,22 @@ function plausible({ name, schema, example }: Parameter, known: Known): fc.Arbit
 
 /** As cursors of lists are made. */
 const toCursor = (keys: unknown): string => Buffer.from(JSON.stringify(keys)).toString("base64url");
+
+/** Names and proper values of the parameters, of which the optional ones may be left out. */
+const properPairs = (
+	parameters: readonly Parameter[],
+	known: Known
+): fc.Arbitrary<[name: string, given: string][]> =>
+	fc
+		.tuple(
+			...parameters.map(parameter =>
+				fc.tuple(
+					fc.nat(3).map(chance => parameter.required === true || chance === 0),
+					plausible(parameter, known).map((chosen): [string, string] => [parameter.name, chosen])
+				)
+			)
+		)
+		.map(all => all.filter(([isThere]) => isThere).map(([, both]) => both));
 
 const pathPart = (parameter: Parameter, known: Known): fc.Arbitrary<string> =>
 	fc.oneof(
@@ -146,20 +171,33 @@ const bodyOf = (
 ): fc.Arbitrary<Buffer | undefined> =>
 	fc.oneof(
 		{ weight: 12, arbitrary: changedBody(body, known) },
-		{ weight: 2, arbitrary: value.map(given => Buffer.from(JSON.stringify(given))) },
+		{ weight: 2, arbitrary: value.map(toBytes) },
 		{ weight: 1, arbitrary: rawBody },
 		{ weight: 1, arbitrary: fc.constant(undefined) }
 	);
 
-/** A proper body in which up to three fields are changed, left out or added. */
-function changedBody(
+const toBytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body));
+
+/** The example, with what is known instead of what it has. */
+const properBody = (
 	{ example, names }: NonNullable<Operation["body"]>,
 	known: Known
-): fc.Arbitrary<Buffer> {
-	const fields = Object.entries(example).map(([name, given]) =>
-		fc.constantFrom(...(known[name] ?? [given])).map((chosen: unknown) => [name, chosen] as const)
-	);
-	const name = fc.constantFrom(...names);
+): fc.Arbitrary<Json> =>
+	fc
+		.tuple(
+			...names
+				.filter(name => name in example || known[name])
+				.map(name =>
+					fc
+						.constantFrom<unknown>(...(known[name] ?? [example[name]]))
+						.map(chosen => [name, chosen] as const)
+				)
+		)
+		.map(entries => Object.fromEntries(entries));
+
+/** A proper body in which up to three fields are changed, left out or added. */
+function changedBody(body: NonNullable<Operation["body"]>, known: Known): fc.Arbitrary<Buffer> {
+	const name = fc.constantFrom(...body.names);
 	const change = fc.oneof(
 		fc.record({ kind: fc.constant("set" as const), name, value }),
 		fc.record({ kind: fc.constant("inside" as const), name, at: fc.nat(), value }),
@@ -167,15 +205,15 @@ function changedBody(
 		fc.record({ kind: fc.constant("add" as const), name: text, value })
 	);
 	return fc
-		.tuple(fc.tuple(...fields), fc.array(change, { maxLength: 3 }))
+		.tuple(properBody(body, known), fc.array(change, { maxLength: 3 }))
 		.map(([proper, changes]) => {
-			const entries = new Map<string, unknown>(proper);
+			const entries = new Map<string, unknown>(Object.entries(proper));
 			for (const step of changes)
 				if (step.kind === "drop") entries.delete(step.name);
 				else if (step.kind === "inside")
 					entries.set(step.name, changedInside(entries.get(step.name), step.at, step.value));
 				else entries.set(step.name, step.value);
-			return Buffer.from(JSON.stringify(withOwn([...entries])));
+			return toBytes(withOwn([...entries]));
 		});
 }
 
