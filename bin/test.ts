@@ -1,18 +1,20 @@
 /**
- * `npm test`: format, lint, types, generated documents, then Jest with coverage. Finds the servers
- * that the cluster's tests need, or installs them where it may. Arguments go to Jest. The very last
+ * `npm test`: format, lint, types, generated documents, then Jest with coverage. Finds the servers and
+ * the browser that tests need, or installs them where it may. Arguments go to Jest. The very last
  * line counts tests, and a check that failed counts as a failed test.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { findChromium, isExecutable } from "./chromium.ts";
 
 const root = join(import.meta.dirname, "..");
 const coverage = join(root, "coverage");
 const results = join(coverage, "results.json");
-const installLog = join(root, "var", "install-servers.log");
+const installLog = join(root, "var", "install.log");
 
-const SERVERS = ["nats-server", "redis-server"];
+/** Debian's packages. */
+const PROGRAMS = ["nats-server", "redis-server", "chromium"];
 /** Where servers are that do not stand in the PATH of an ordinary user. */
 const SERVER_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 /** The folders of coverage, as they are deployed. */
@@ -27,15 +29,6 @@ const PARTS = [
 	"services/users"
 ];
 
-const isExecutable = (file: string): boolean => {
-	try {
-		accessSync(file, constants.X_OK);
-		return true;
-	} catch {
-		return false;
-	}
-};
-
 const searchPath = [
 	// npm puts it first as well; this is for `node bin/test.ts`.
 	join(root, "node_modules", ".bin"),
@@ -45,16 +38,16 @@ const searchPath = [
 process.env["PATH"] = [...new Set(searchPath.filter(Boolean))].join(delimiter);
 
 const isInstalled = (command: string): boolean =>
-	searchPath.some(folder => folder !== "" && isExecutable(join(folder, command)));
+	command === "chromium"
+		? findChromium() !== undefined
+		: searchPath.some(folder => folder !== "" && isExecutable(join(folder, command)));
 
 const run = (command: string, args: readonly string[]): boolean =>
 	spawnSync(command, args, { cwd: root, stdio: "inherit" }).status === 0;
 
 /** Installs Debian's packages without letting them start their daemons, which would sit on the ports. */
 function install(packages: readonly string[], asRoot: readonly string[]): void {
-	console.log(
-		`Installing ${packages.join(" and ")} for the tests of the cluster (log: ${installLog}) …`
-	);
+	console.log(`Installing ${packages.join(" and ")} for the tests (log: ${installLog}) …`);
 	const script = `
 		set -e
 		policy=/usr/sbin/policy-rc.d
@@ -66,11 +59,11 @@ function install(packages: readonly string[], asRoot: readonly string[]): void {
 		export DEBIAN_FRONTEND=noninteractive
 		apt-get update
 		apt-get install -y --no-install-recommends "$@"
-		if command -v systemctl; then systemctl disable --now "$@" || true; fi`;
+		if command -v systemctl; then for package; do systemctl disable --now "$package" || true; done; fi`;
 	mkdirSync(join(root, "var"), { recursive: true });
 	const log = openSync(installLog, "w");
 	const [command, ...args] = [...asRoot, "sh", "-c", script, "install", ...packages];
-	spawnSync(command!, args, { stdio: ["ignore", log, log], timeout: 300_000 });
+	spawnSync(command!, args, { stdio: ["ignore", log, log], timeout: 600_000 });
 }
 
 /** How to become root without being asked for a password, if there is a way. */
@@ -81,17 +74,17 @@ function rootCommand(): string[] | undefined {
 		: undefined;
 }
 
-/** Throws where a server is missing that cannot be installed. */
-function requireServers(): void {
-	const missing = () => SERVERS.filter(server => !isInstalled(server));
+/** Throws where a program is missing that cannot be installed. */
+function requirePrograms(): void {
+	const missing = () => PROGRAMS.filter(program => !isInstalled(program));
 	if (missing().length === 0) return;
 	const asRoot = isInstalled("apt-get") ? rootCommand() : undefined;
 	if (asRoot) install(missing(), asRoot);
 	if (missing().length > 0)
 		throw new Error(
-			`The tests of the cluster need ${missing().join(" and ")}. Install with\n` +
-				`  Debian, Ubuntu: sudo apt-get install --no-install-recommends nats-server redis-server\n` +
-				`  macOS:          brew install nats-server redis` +
+			`The tests need ${missing().join(" and ")}. Install with\n` +
+				`  Debian, Ubuntu: sudo apt-get install --no-install-recommends ${PROGRAMS.join(" ")}\n` +
+				`  macOS:          brew install nats-server redis chromium` +
 				(asRoot ? `\nInstalling them did not work; see ${installLog}.` : "")
 		);
 }
@@ -158,7 +151,7 @@ function printCoverage(): void {
 
 function test(args: readonly string[]): Tally {
 	try {
-		requireServers();
+		requirePrograms();
 	} catch (error) {
 		console.error((error as Error).message);
 		return { passed: 0, failed: 1 };

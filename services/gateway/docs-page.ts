@@ -1,33 +1,8 @@
-/** The page at `/docs`: Swagger UI from the npm package, nothing from other addresses. */
+/** The page at `/docs`: Swagger UI from the npm package below a bar of ours, nothing from other addresses. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { fixed, type Answer } from "./answer.ts";
-
-const PAGE = `<!doctype html>
-<html lang="en">
-	<head>
-		<meta charset="utf-8" />
-		<meta name="viewport" content="width=device-width, initial-scale=1" />
-		<title>Valence API</title>
-		<link rel="icon" href="/docs/favicon.png" />
-		<link rel="stylesheet" href="/docs/swagger-ui.css" />
-	</head>
-	<body>
-		<div id="swagger-ui"></div>
-		<script src="/docs/swagger-ui-bundle.js"></script>
-		<script src="/docs/init.js"></script>
-	</body>
-</html>
-`;
-
-const INIT = `SwaggerUIBundle({
-	url: "/openapi.json",
-	dom_id: "#swagger-ui",
-	deepLinking: true,
-	persistAuthorization: false,
-	validatorUrl: null
-});
-`;
 
 // Swagger UI sets styles at run time and carries its icons as data.
 const CONTENT_SECURITY_POLICY = [
@@ -41,17 +16,19 @@ const CONTENT_SECURITY_POLICY = [
 	"frame-ancestors 'none'"
 ].join("; ");
 
+const own = (file: string) => () => readFileSync(join(import.meta.dirname, file));
 const packaged = (file: string) => () =>
 	readFileSync(createRequire(import.meta.url).resolve(`swagger-ui-dist/${file}`));
 
-const FILES: Record<string, [type: string, read: () => string | Buffer]> = {
-	"/docs": ["text/html; charset=utf-8", () => PAGE],
-	"/docs/init.js": ["text/javascript; charset=utf-8", () => INIT],
-	"/docs/swagger-ui.css": ["text/css; charset=utf-8", packaged("swagger-ui.css")],
-	"/docs/swagger-ui-bundle.js": [
-		"text/javascript; charset=utf-8",
-		packaged("swagger-ui-bundle.js")
-	],
+const CSS = "text/css; charset=utf-8";
+const JAVASCRIPT = "text/javascript; charset=utf-8";
+
+const FILES: Record<string, [type: string, read: () => Buffer]> = {
+	"/docs": ["text/html; charset=utf-8", own("docs-page.html")],
+	"/docs/page.css": [CSS, own("docs-page.css")],
+	"/docs/page.js": [JAVASCRIPT, own("docs-page.js")],
+	"/docs/swagger-ui.css": [CSS, packaged("swagger-ui.css")],
+	"/docs/swagger-ui-bundle.js": [JAVASCRIPT, packaged("swagger-ui-bundle.js")],
 	"/docs/favicon.png": ["image/png", packaged("favicon-32x32.png")]
 };
 

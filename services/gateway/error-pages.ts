@@ -11,9 +11,11 @@ const byCode = new Map(catalogue.map(explained => [explained.code, explained]));
 /** All codes, as JSON or as a page for a browser. */
 export const listErrors = (accept: string | undefined): Answer =>
 	answerAs(accept, "Errors", { items: catalogue }, () =>
-		catalogue.map(
-			({ code, status, title }) =>
-				`<li><a href="/errors/${code}">${code}</a> (${status}) ${escape(title)}</li>`
+		list(
+			catalogue.map(
+				({ code, status, messages }) =>
+					`<a href="/errors/${code}">${code}</a> (${status}): ${escape(messages[0]!)}`
+			)
 		)
 	);
 
@@ -21,22 +23,28 @@ export const listErrors = (accept: string | undefined): Answer =>
 export function explainError(code: string, accept: string | undefined): Answer {
 	const explained = byCode.get(code);
 	if (!explained) throw commonFailure("NOT_FOUND");
-	return answerAs(accept, `${code} (${explained.status})`, explained, () => linesOf(explained));
+	return answerAs(accept, `${code} (${explained.status})`, explained, () => contentOf(explained));
 }
 
-const linesOf = ({ messages, routes }: ExplainedCode): string[] => [
-	...messages.map(message => `<li>${escape(message)}</li>`),
-	...routes.map(route => `<li><code>${escape(route)}</code></li>`)
-];
+const contentOf = ({ messages, routes }: ExplainedCode): string =>
+	[
+		...messages.map(message => `<p>${escape(message)}</p>`),
+		...(routes.length > 0
+			? ["<h2>Where</h2>", list(routes.map(route => `<code>${escape(route)}</code>`))]
+			: [])
+	].join("\n\t\t");
+
+const list = (items: readonly string[]): string =>
+	`<ul>\n${items.map(item => `\t\t\t<li>${item}</li>\n`).join("")}\t\t</ul>`;
 
 const answerAs = (
 	accept: string | undefined,
 	heading: string,
 	value: object,
-	lines: () => readonly string[]
+	content: () => string
 ): Answer =>
 	prefersHtml(accept)
-		? fixed("text/html; charset=utf-8", page(heading, lines()), {
+		? fixed("text/html; charset=utf-8", page(heading, content()), {
 				...HEADERS,
 				"Content-Security-Policy":
 					"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,7 +53,7 @@ const answerAs = (
 
 const HEADERS = { "Cache-Control": "no-cache", Vary: "Accept" };
 
-const page = (heading: string, lines: readonly string[]): string => `<!doctype html>
+const page = (heading: string, content: string): string => `<!doctype html>
 <html lang="en">
 	<head>
 		<meta charset="utf-8" />
@@ -57,9 +65,7 @@ const page = (heading: string, lines: readonly string[]): string => `<!doctype h
 	<body class="text">
 		<p><a href="/docs">API</a> · <a href="/errors">Errors</a></p>
 		<h1>${heading}</h1>
-		<ul>
-			${lines.join("\n\t\t\t")}
-		</ul>
+		${content}
 	</body>
 </html>
 `;

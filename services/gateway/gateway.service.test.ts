@@ -773,7 +773,7 @@ describe("the gateway", () => {
 			expect(policy).not.toContain("http");
 			expect(html).not.toMatch(/https?:|<script>|<style/);
 			const own = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!);
-			expect(own).toHaveLength(4);
+			expect(own).toHaveLength(8);
 			for (const path of own)
 				expect([path, (await gateway.request(path)).status]).toEqual([path, 200]);
 			expect((await gateway.request("/docs/package.json")).status).toBe(404);

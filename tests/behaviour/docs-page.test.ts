@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium, type BrowserContext, type Page } from "playwright-core";
+import { findChromium } from "../../bin/chromium.ts";
+import { api, shape, urls } from "./shape.ts";
+
+const CUSTOMER = "customer@valence.test";
+const PASSWORD = "valence-demo-2026";
+const [url] = urls;
+
+describe(`the page at /docs, in a browser (${shape})`, () => {
+	let profile: string;
+	let browser: BrowserContext;
+	let page: Page;
+	const complaints: string[] = [];
+	const elsewhere: string[] = [];
+
+	beforeAll(async () => {
+		const executablePath = findChromium();
+		if (!executablePath) throw new Error("There is no Chromium. `npm test` installs one.");
+		profile = mkdtempSync(join(tmpdir(), "valence-browser-"));
+		browser = await chromium.launchPersistentContext(profile, {
+			executablePath,
+			headless: true,
+			viewport: { width: 1280, height: 900 },
+			args: [
+				"--no-sandbox",
+				"--disable-gpu",
+				"--disable-quic",
+				"--no-first-run",
+				"--disable-background-networking",
+				"--disable-component-update",
+				"--disable-sync"
+			]
+		});
+	}, 60_000);
+	afterAll(async () => {
+		await browser.close();
+		rmSync(profile, { recursive: true, force: true });
+	});
+	beforeEach(async () => {
+		complaints.length = 0;
+		elsewhere.length = 0;
+		page = await browser.newPage();
+		page.setDefaultTimeout(15_000);
+		page.on("pageerror", error => complaints.push(error.message));
+		page.on("console", message => {
+			// Browsers complain of every answer that is an error, wanted or not.
+			const isAnswer = message.location().url.startsWith(`${url}/api/v1/`);
+			if (["error", "warning"].includes(message.type()) && !isAnswer)
+				complaints.push(message.text());
+		});
+		page.on("request", request => {
+			if (!request.url().startsWith(`${url}/`) && !request.url().startsWith("data:"))
+				elsewhere.push(request.url());
+		});
+		await page.goto(`${url}/docs`);
+	});
+	afterEach(async () => {
+		await page.close();
+		expect(complaints).toEqual([]);
+		expect(elsewhere).toEqual([]);
+	});
+
+	const logIn = async (login: string, password: string) => {
+		await page.getByLabel("E-mail or username").fill(login);
+		await page.getByLabel("Password").fill(password);
+		await page.getByRole("button", { name: "Log in" }).click();
+	};
+	/** Opens the operation, executes it and answers what is shown as its answer. */
+	const execute = async () => {
+		const operation = page.locator(".opblock", { hasText: "/api/v1/users/me" });
+		const button = operation.getByRole("button", { name: "Execute" });
+		if (!(await button.isVisible())) await operation.locator(".opblock-summary-control").click();
+		await button.click();
+		const answer = operation.locator(".live-responses-table");
+		await answer.waitFor();
+		return answer;
+	};
+
+	it("lets a person log in, try a route, and log out", async () => {
+		await logIn(CUSTOMER, PASSWORD);
+		await page.getByText("customer (customer)").waitFor();
+		const answer = await execute();
+		expect(await answer.locator(".response .response-col_status").textContent()).toContain("200");
+		expect(await answer.textContent()).toContain(CUSTOMER);
+
+		await page.getByRole("button", { name: "Log out" }).click();
+		await page.getByRole("button", { name: "Log in" }).waitFor();
+		await page.locator(".btn-clear").click();
+		const refused = await execute();
+		expect(await refused.locator(".response .response-col_status").textContent()).toContain("401");
+	}, 60_000);
+
+	it("says why a log-in is refused, and where that is explained", async () => {
+		await logIn(CUSTOMER, "not the password");
+		const alert = page.getByRole("alert").filter({ hasText: "password" });
+		await alert.waitFor();
+		expect(await alert.textContent()).toBe(
+			"The login or the password is wrong. (INVALID_CREDENTIALS)"
+		);
+		expect(await page.getByRole("button", { name: "Log out" }).isVisible()).toBe(false);
+		await alert.getByRole("link").click();
+		await page.getByRole("heading", { name: "INVALID_CREDENTIALS (401)" }).waitFor();
+		expect(await page.textContent("body")).toContain("POST /api/v1/auth/login");
+	}, 60_000);
+
+	it("can be used with the keyboard alone", async () => {
+		const { username } = await api.newCustomer();
+		await page.getByRole("button", { name: "Log in" }).and(page.locator(":enabled")).waitFor();
+		await page.getByLabel("E-mail or username").focus();
+		await page.keyboard.type(username);
+		await page.keyboard.press("Tab");
+		await page.keyboard.type("correct horse battery");
+		await page.keyboard.press("Enter");
+		await page.getByText(`${username} (customer)`).waitFor();
+		const focused = page.locator(":focus");
+		expect(await focused.textContent()).toBe("Log out");
+		await page.keyboard.press("Enter");
+		await page.getByRole("button", { name: "Log in" }).waitFor();
+	}, 60_000);
+});
