@@ -1,6 +1,6 @@
 import { ServiceBroker } from "moleculer";
 import { Type } from "typebox";
-import { Money, Nullable, Params } from "../contracts/common.ts";
+import { Money, Nullable, Params, Text } from "../contracts/common.ts";
 import { createAjv, fieldErrors, JsonSchemaValidator, type FieldError } from "./validator.ts";
 
 function errorsOf(schema: object, value: unknown): FieldError[] {
@@ -92,11 +92,39 @@ describe("formats", () => {
 		expect(accepts("uuid", "01890a5dac96774bbcceb302099a8057")).toBe(false);
 	});
 
-	it("refuse what only looks like one", () => {
+	it("refuse what only looks like one (V1)", () => {
 		expect(accepts("email", "ada@example.com")).toBe(true);
-		expect(accepts("email", "ada@")).toBe(false);
+		// The first letter is Cyrillic.
+		for (const text of [
+			"ada@",
+			"",
+			" ",
+			"\u0430da@example.com",
+			"a\0@example.com",
+			"ada@example.com\n"
+		])
+			expect([text, accepts("email", text)]).toEqual([text, false]);
 		expect(accepts("date-time", "2026-01-01T00:00:00Z")).toBe(true);
 		expect(accepts("date-time", "2026-13-01T00:00:00Z")).toBe(false);
+	});
+});
+
+describe("numbers", () => {
+	it("are numbers, and nothing that could be made one (V1)", () => {
+		const schema = Params({ size: Type.Integer({ minimum: 0 }) });
+		for (const size of ["", " ", "5", "1e3", [], [5], true, null, 1.5])
+			expect(errorsOf(schema, { size })).toMatchObject([{ field: "size", code: "type" }]);
+		expect(errorsOf(schema, { size: 0 })).toEqual([]);
+	});
+});
+
+describe("texts of the contracts", () => {
+	it("are neither empty, nor endless, nor of characters that no database keeps (V1)", () => {
+		const schema = Params({ name: Text(1, 200) });
+		for (const name of ["", "a".repeat(201), "a\0", "a\nb", "\ud800", "\u0085"])
+			expect(errorsOf(schema, { name })).toHaveLength(1);
+		for (const name of ["a", "\u{1F937}".repeat(200)])
+			expect(errorsOf(schema, { name })).toEqual([]);
 	});
 });
 
