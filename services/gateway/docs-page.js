@@ -63,7 +63,7 @@ function show(refusal) {
 
 function begin(tokens) {
 	ui.preauthorizeApiKey("bearer", tokens.accessToken);
-	const renewal = setTimeout(renew, tokens.expiresIn * 1_000 - EARLY_MS);
+	const renewal = setTimeout(() => void renew(), tokens.expiresIn * 1_000 - EARLY_MS);
 	session = { ...tokens, renewal };
 	who.textContent = `${tokens.user.username} (${tokens.user.roles.join(", ")})`;
 	logIn.hidden = true;
