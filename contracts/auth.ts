@@ -6,6 +6,7 @@ import { Email, User, Username } from "./users.ts";
 const Password = Type.String({
 	minLength: 8,
 	maxLength: 128,
+	writeOnly: true,
 	description: "8 to 128 characters",
 	examples: ["correct horse battery"]
 });
@@ -85,6 +86,7 @@ export const auth = contract({
 			rest: {
 				route: "POST /auth/login",
 				tag: "Identity",
+				idempotencyKey: "refused",
 				limit: { attempt: "login", account: "login", failuresOnly: true }
 			},
 			params: Params({
@@ -92,7 +94,12 @@ export const auth = contract({
 					description: "E-mail address or username",
 					examples: ["ada@example.com"]
 				}),
-				password: Type.String({ minLength: 1, maxLength: 128, examples: ["correct horse battery"] })
+				password: Type.String({
+					minLength: 1,
+					maxLength: 128,
+					writeOnly: true,
+					examples: ["correct horse battery"]
+				})
 			}),
 			result: Tokens,
 			failures: ["INVALID_CREDENTIALS", "BUSY"]
@@ -102,7 +109,7 @@ export const auth = contract({
 			description:
 				"Each refresh token works once. A repetition within ten seconds gets the same successor; a later one ends the session.",
 			access: "public",
-			rest: { route: "POST /auth/refresh", tag: "Identity" },
+			rest: { route: "POST /auth/refresh", tag: "Identity", idempotencyKey: "refused" },
 			params: Params({ refreshToken: RefreshToken }),
 			result: Tokens,
 			failures: ["INVALID_REFRESH_TOKEN"]

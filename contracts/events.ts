@@ -284,7 +284,8 @@ export const events = contract({
 				route: "POST /admin/events/dead-letters/replay",
 				tag: "Administration",
 				headers: { "idempotency-key": "idempotencyKey" },
-				required: ["idempotency-key"]
+				required: ["idempotency-key"],
+				idempotencyKey: "harmless"
 			},
 			idempotent: true,
 			timeout: 60_000,

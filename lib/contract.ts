@@ -22,6 +22,10 @@ export const commonFailures = {
 		status: 412,
 		message: "It was changed in the meantime. Read it again and repeat your change."
 	},
+	IDEMPOTENCY_IN_PROGRESS: {
+		status: 409,
+		message: "The first request with this Idempotency-Key is still being worked on. Try again."
+	},
 	IDEMPOTENCY_KEY_REUSED: {
 		status: 422,
 		message: "This Idempotency-Key was used with another request. Use a new key."
@@ -57,6 +61,13 @@ export interface RestContract {
 	readonly responseHeaders?: Readonly<Record<string, string>>;
 	/** Headers that must be present, else 400; `if-match` missing is 428. */
 	readonly required?: readonly string[];
+	/**
+	 * What becomes of the header `Idempotency-Key` of POST, PUT, PATCH and DELETE. `kept`, unless it says
+	 * otherwise: the service's transaction keeps key and answer for 24 hours. `harmless`: nothing is kept,
+	 * since a repetition changes nothing. `refused`: its answers are secrets and kept nowhere, so it says
+	 * that it cannot.
+	 */
+	readonly idempotencyKey?: "kept" | "harmless" | "refused";
 	/** How dear the route is to those who call it. Without it: 1 point for a GET, 5 for anything else. */
 	readonly limit?: LimitContract;
 	/** Who is served first when more come than can be served at once; `normal` where nothing is said. */

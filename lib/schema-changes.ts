@@ -99,7 +99,7 @@ const show = (value: Json | undefined): string =>
 /** A value as it stands in a file. */
 export const toJson = (value: unknown): Json => JSON.parse(JSON.stringify(value)) as Json;
 
-const DOCUMENTATION = new Set(["title", "description", "examples"]);
+const DOCUMENTATION = new Set(["title", "description", "examples", "writeOnly"]);
 
 /** The schema as JSON, without what only explains it. */
 export function withoutDocumentation(schema: object): JsonObject {

@@ -5,6 +5,7 @@ import { type Actions, type Events, type Fact } from "../contracts/index.ts";
 import type { ActionContract, ServiceContract } from "./contract.ts";
 import type { Tx } from "./database.ts";
 import type { Envelope } from "./events/envelope.ts";
+import { keeping, keepsKeys } from "./idempotency.ts";
 import type { Meta } from "./identity.ts";
 
 /** Moleculer's `call`, narrowed to what the contracts promise. */
@@ -100,7 +101,12 @@ export const implement =
 			actions: Object.fromEntries(
 				Object.entries(actions).map(([action, contract]) => [
 					action,
-					actionSchema(contract, handlers[action as keyof typeof handlers])
+					actionSchema(
+						contract,
+						keepsKeys(contract)
+							? keeping(`${name}.${action}`, contract, handlers[action] as never)
+							: handlers[action]
+					)
 				])
 			),
 			durable: events,

@@ -96,8 +96,8 @@ async function workTables(database: Database): Promise<[table: string, condition
 	const done: Record<string, string> = {
 		job: `done_at < ${age}`,
 		timer: `done_at < ${age}`,
-		// Its promise is 24 hours; beyond those it is only a help.
-		idempotency_key: `created_at < ${age}`
+		// The promise is 24 hours, and the answers may be personal.
+		idempotency_key: `created_at < clock_timestamp() - least($1 * interval '1 day', interval '25 hours')`
 	};
 	const rows = await database.query<{ table: string }>(
 		"SELECT t AS table FROM unnest($1::text[]) AS t WHERE to_regclass(t) IS NOT NULL",

@@ -3,7 +3,8 @@ import { gzipSync } from "node:zlib";
 import { Errors, type Service } from "moleculer";
 import { carts } from "../../contracts/carts.ts";
 import { allContracts } from "../../contracts/index.ts";
-import { failure } from "../../lib/failure.ts";
+import { commonFailure, failure } from "../../lib/failure.ts";
+import { KEY_HEADER } from "../../lib/idempotency.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 import { somebody } from "../../tests/support/node.ts";
@@ -34,6 +35,8 @@ describe("the gateway", () => {
 	let gateway: TestGateway;
 	/** What an action that a test wants to fail shall throw. */
 	let thrown: unknown;
+	/** The keys that carts.setItem was given. */
+	const keys: unknown[] = [];
 	const fail = async () => {
 		throw thrown;
 	};
@@ -42,6 +45,12 @@ describe("the gateway", () => {
 			{
 				"products.list": async () =>
 					thrown === undefined ? { items: [], nextCursor: null } : fail(),
+				"carts.setItem": async ctx => {
+					const key = (ctx as unknown as { headers: Record<string, unknown> }).headers[KEY_HEADER];
+					keys.push(key);
+					if (key === "slow") throw commonFailure("IDEMPOTENCY_IN_PROGRESS");
+					return cartResult;
+				},
 				"orders.timeline": async ({ meta }) => {
 					// A callee that says who is calling, and what the answer shall be.
 					Object.assign(meta, {
@@ -325,6 +334,42 @@ describe("the gateway", () => {
 			);
 			expect(twice).toMatch(/^HTTP\/1.1 400 [^]*REPEATED_HEADER/);
 			expect(gateway.calls.filter(({ action }) => action === "orders.place")).toEqual([]);
+		});
+	});
+
+	describe("Idempotency-Key", () => {
+		const put = (key: string) =>
+			gateway.request(`/api/v1/cart/items/${productResult.id}`, {
+				method: "PUT",
+				headers: { "content-type": "application/json", "idempotency-key": key },
+				body: '{"quantity":1}'
+			});
+
+		it("reaches an action that has no parameter for it", async () => {
+			keys.length = 0;
+			expect((await put('"8e03978e-40d5"')).status).toBe(200);
+			expect(keys).toEqual(['"8e03978e-40d5"']);
+		});
+
+		it("must be one where it is sent", async () => {
+			const response = await put("x".repeat(256));
+			expect(response.status).toBe(422);
+			expect((await problem(response))["errors"]).toEqual([
+				{ field: "idempotency-key", code: "pattern", message: expect.any(String) }
+			]);
+		});
+
+		it("is refused where its answer would be kept nowhere", async () => {
+			const login = { login: "ada", password: "correct horse" };
+			const response = await post("/api/v1/auth/login", login, { "idempotency-key": "k" });
+			expect(response.status).toBe(400);
+			expect((await problem(response))["code"]).toBe("IDEMPOTENCY_KEY_REFUSED");
+		});
+
+		it("that is being worked on says when to come again", async () => {
+			const response = await put("slow");
+			expect([response.status, response.headers.get("retry-after")]).toEqual([409, "1"]);
+			expect((await problem(response))["code"]).toBe("IDEMPOTENCY_IN_PROGRESS");
 		});
 	});
 

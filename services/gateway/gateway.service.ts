@@ -4,6 +4,7 @@ import { allContracts } from "../../contracts/index.ts";
 import type { Config } from "../../lib/config.ts";
 import { traceparentOf } from "../../lib/context.ts";
 import { failure } from "../../lib/failure.ts";
+import { KEY_HEADER } from "../../lib/idempotency.ts";
 import { authorize, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { callerOf, implement, mixin } from "../../lib/service.ts";
@@ -15,9 +16,10 @@ import { readBody } from "./body.ts";
 import { networkOf } from "./client-address.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
 import { door, type Responder } from "./door.mixin.ts";
-import type { Exchange } from "./exchange.ts";
 import { explainError, listErrors } from "./error-pages.ts";
+import type { Exchange } from "./exchange.ts";
 import { groupHealth, health, PATIENCE_MS, readiness, type AskGroup } from "./health.ts";
+import { keyOf } from "./idempotency-key.ts";
 import { Limits, type Admission } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { onlyHeader, parameterReader } from "./parameters.ts";
@@ -166,7 +168,10 @@ async function respond(
 	const calling = broker.call(action, params, {
 		requestID: requestId,
 		meta: { user, client },
-		headers: { traceparent: traceparentOf(req.headers["traceparent"]) },
+		headers: {
+			traceparent: traceparentOf(req.headers["traceparent"]),
+			[KEY_HEADER]: keyOf(route, req.headersDistinct)
+		},
 		timeout: contract.timeout ?? config.REQUEST_TIMEOUT_MS,
 		deadline,
 		signal

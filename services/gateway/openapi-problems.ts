@@ -5,6 +5,7 @@ import {
 	type FailureContract,
 	type ServiceContract
 } from "../../lib/contract.ts";
+import { keepsKeys } from "../../lib/idempotency.ts";
 import { exampleOf } from "./openapi-examples.ts";
 import type { Json } from "./openapi-schemas.ts";
 import { gateway, titleOf, type GatewayFailure } from "./problem.ts";
@@ -39,14 +40,17 @@ const EVERY_ROUTE: readonly CommonCode[] = [
 ];
 
 /** The codes that a route may answer with. */
-export const codesOf = ({ contract: { access, failures = [] }, rest }: Route): Set<string> => {
+export const codesOf = ({ contract, rest }: Route): Set<string> => {
+	const { access, failures = [] } = contract;
 	const required = rest.required ?? [];
 	return new Set([
 		...failures,
 		...EVERY_ROUTE,
 		...(access === "staff" || access === "admin" ? ["FORBIDDEN"] : []),
 		...(required.some(name => name !== "if-match") ? ["HEADER_REQUIRED"] : []),
-		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] : [])
+		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] : []),
+		...(keepsKeys(contract) ? ["IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED"] : []),
+		...(rest.idempotencyKey === "refused" ? ["IDEMPOTENCY_KEY_REFUSED"] : [])
 	]);
 };
 
@@ -114,7 +118,8 @@ const problemResponse = (
 	instance: string
 ): Json => ({
 	description: codes.map(code => `\`${code}\`: ${table[code]!.message}`).join("\n\n"),
-	...(HEADERS[table[codes[0]!]!.status] ?? {}),
+	...(HEADERS[table[codes[0]!]!.status] ??
+		(codes.includes("IDEMPOTENCY_IN_PROGRESS") ? HEADERS[503] : {})),
 	content: {
 		"application/problem+json": {
 			schema: { $ref: "#/components/schemas/Problem" },

@@ -96,6 +96,22 @@ describe("the OpenAPI document", () => {
 		expect(schema.required).toEqual(["shippingAddress", "paymentMethod", "expectedTotal"]);
 	});
 
+	it("has the Idempotency-Key wherever it is kept, and says where it is refused", () => {
+		const takes = operations
+			.filter(({ operation }) =>
+				operation["parameters"]?.some(({ name }: Json) => name === "Idempotency-Key")
+			)
+			.map(({ operation }) => operation["operationId"]);
+		expect(takes).toEqual(
+			expect.arrayContaining(["auth.register", "carts.setItem", "orders.place", "orders.cancel"])
+		);
+		expect(takes).not.toContain("auth.login");
+		expect(takes).not.toContain("carts.get");
+		expect(JSON.stringify(operationOf("auth.login").responses[400])).toContain(
+			"IDEMPOTENCY_KEY_REFUSED"
+		);
+	});
+
 	it("tells each way in which it may end", () => {
 		const { responses } = operationOf("orders.place");
 		expect(Object.keys(responses)).toEqual([
@@ -119,8 +135,10 @@ describe("the OpenAPI document", () => {
 		expect(Object.keys(responses[409].content["application/problem+json"].examples)).toEqual([
 			"CART_EMPTY",
 			"CART_NOT_AVAILABLE",
-			"TOTAL_CHANGED"
+			"TOTAL_CHANGED",
+			"IDEMPOTENCY_IN_PROGRESS"
 		]);
+		expect(responses[409].headers).toHaveProperty("Retry-After");
 		expect(responses[401]).toEqual({ $ref: "#/components/responses/UNAUTHENTICATED" });
 		expect(responses[429]).toEqual({ $ref: "#/components/responses/RATE_LIMITED" });
 		expect(responses[503]).toEqual({ $ref: "#/components/responses/UNAVAILABLE" });

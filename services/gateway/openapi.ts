@@ -1,5 +1,7 @@
 /** The contracts as an OpenAPI 3.1 document. Their schemas are JSON Schema 2020-12 already, as 3.1 wants it. */
+import { IdempotencyKey } from "../../contracts/common.ts";
 import type { ServiceContract } from "../../lib/contract.ts";
+import { takesKey } from "./idempotency-key.ts";
 import { exampleOf, hasExample } from "./openapi-examples.ts";
 import { problems, PROBLEM_SCHEMA, sharedResponses } from "./openapi-problems.ts";
 import { Components, type Json } from "./openapi-schemas.ts";
@@ -66,6 +68,7 @@ function operationOf(
 	const parameters = [...sources]
 		.filter(([, source]) => source.in !== "body")
 		.map(([name, source]) => parameterOf(name, source, route, components));
+	if (takesKey(route)) parameters.push(KEY_PARAMETER);
 	return {
 		operationId: action,
 		tags: [rest.tag],
@@ -103,6 +106,13 @@ function parameterOf(
 		...(isRequired || hasExample(declared) ? { example: exampleOf(declared) } : {})
 	};
 }
+
+const KEY_PARAMETER: Json = {
+	name: "Idempotency-Key",
+	in: "header",
+	description: "With it the command takes effect once within 24 hours, however often it is sent",
+	schema: IdempotencyKey
+};
 
 const bodyOf = (
 	names: readonly string[],

@@ -14,6 +14,10 @@ export const gateway = contract({
 		REPEATED_PARAMETER: { status: 400, message: "A query parameter was given more than once." },
 		REPEATED_HEADER: { status: 400, message: "A header was given more than once." },
 		HEADER_REQUIRED: { status: 400, message: "A required header is missing." },
+		IDEMPOTENCY_KEY_REFUSED: {
+			status: 400,
+			message: "This route keeps no answers, so it takes no Idempotency-Key."
+		},
 		ROUTE_NOT_FOUND: { status: 404, message: "There is nothing at this address." },
 		METHOD_NOT_ALLOWED: {
 			status: 405,
@@ -163,9 +167,9 @@ function fieldsOf(data: unknown): FieldProblem[] {
 const RETRY_AFTER = "1";
 
 /** The headers that belong to a problem of this kind. */
-export const problemHeaders = ({ status }: Problem): Record<string, string> => ({
+export const problemHeaders = ({ status, code }: Problem): Record<string, string> => ({
 	"Content-Type": "application/problem+json; charset=utf-8",
 	"Cache-Control": "no-store",
 	...(status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
-	...(status === 503 ? { "Retry-After": RETRY_AFTER } : {})
+	...(status === 503 || code === "IDEMPOTENCY_IN_PROGRESS" ? { "Retry-After": RETRY_AFTER } : {})
 });

@@ -59,6 +59,24 @@ describe("a user's cart", () => {
 		expect(quantities(await node.call("carts.get", { cartToken }))).toEqual({ [product.id]: 1 });
 	});
 
+	it("changes once under one Idempotency-Key, and answers what it answered then", async () => {
+		const user = somebody();
+		const product = catalog.put(aProduct());
+		const setItem = (quantity: number) =>
+			node.broker.call(
+				"carts.setItem",
+				{ productId: product.id, quantity },
+				{ meta: { user }, headers: { idempotencyKey: "k" } }
+			);
+		const first = await setItem(2);
+		await node.call("carts.setItem", { productId: product.id, quantity: 5 }, user);
+		// By now it would be refused, or shown at another price.
+		catalog.put({ ...product, status: "archived", price: { amount: 9, currency: "EUR" } });
+		expect(JSON.stringify(await setItem(2))).toBe(JSON.stringify(first));
+		expect((await node.call("carts.get", {}, user)).version).toBe(2);
+		await expect(setItem(3)).rejects.toMatchObject(refused("IDEMPOTENCY_KEY_REUSED"));
+	});
+
 	it.each([
 		["unknown", randomUUID()],
 		["archived", catalog.put(aProduct({ status: "archived" })).id]

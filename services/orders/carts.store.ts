@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { Queries, Tx } from "../../lib/database.ts";
+import { uuidv8 } from "../../lib/uuid.ts";
 
 export interface CartLine {
 	readonly productId: string;
@@ -21,15 +21,8 @@ export const MAX_LINES = 100;
  * A cart's id follows from its owner, so that looking at an empty cart stores nothing: strangers
  * cannot fill the table by reading. From the id of a guest's cart its token cannot be told.
  */
-export const cartIdOf = (owner: { userId: string } | { cartToken: string }): string => {
-	const name = "userId" in owner ? `user:${owner.userId}` : `guest:${owner.cartToken}`;
-	const hash = createHash("sha256").update(name).digest();
-	// UUIDv8 (RFC 9562): our own bits.
-	hash[6] = (hash[6]! & 0x0f) | 0x80;
-	hash[8] = (hash[8]! & 0x3f) | 0x80;
-	const hex = hash.toString("hex");
-	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
-};
+export const cartIdOf = (owner: { userId: string } | { cartToken: string }): string =>
+	uuidv8("userId" in owner ? `user:${owner.userId}` : `guest:${owner.cartToken}`);
 
 export async function findCart(db: Queries, id: string): Promise<StoredCart> {
 	const rows = await db.query<{

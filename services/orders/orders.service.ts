@@ -7,7 +7,6 @@ import { decodeCursor, encodeCursor } from "../../lib/cursor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { failure } from "../../lib/failure.ts";
-import { once } from "../../lib/idempotency.ts";
 import { isStaff, requireUser, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
@@ -102,15 +101,13 @@ export default implement(orders)({
 	actions: {
 		async place(ctx) {
 			const { id: userId } = requireUser(ctx.meta);
-			const { idempotencyKey: key, prefer, ...request } = ctx.params;
+			const { prefer, ...request } = ctx.params;
 			// Read before the transaction, which must not wait for another service. Where that fails, a
 			// repetition is still answered: it needs no cart.
 			const reading = readCart(this.db, ctx, userId);
 			await reading.catch(() => {});
-			const order = await this.transaction(tx =>
-				once(tx, { userId, action: "orders.place", key, request }, async () =>
-					checkOut(tx, userId, await reading, request, runtimeOf(this.broker).config)
-				)
+			const order = await this.transaction(async tx =>
+				checkOut(tx, userId, await reading, request, runtimeOf(this.broker).config)
 			);
 			const ms = waitSeconds(prefer) * 1_000;
 			const read = async () => (await findOrder(this.db, order.id, userId))!.order;
@@ -144,11 +141,8 @@ export default implement(orders)({
 		},
 		async cancel(ctx) {
 			const user = requireUser(ctx.meta);
-			const { id, idempotencyKey: key } = ctx.params;
 			return this.transaction(tx =>
-				once(tx, { userId: user.id, action: "orders.cancel", key, request: { id } }, () =>
-					cancelOrder(tx, id, user, runtimeOf(this.broker).config)
-				)
+				cancelOrder(tx, ctx.params.id, user, runtimeOf(this.broker).config)
 			);
 		}
 	},

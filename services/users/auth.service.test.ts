@@ -1,5 +1,5 @@
 import * as argon2 from "@node-rs/argon2";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { startTestNode, somebody, type TestNode } from "../../tests/support/node.ts";
 import type { Tokens } from "../../contracts/auth.ts";
@@ -53,6 +53,26 @@ describe("auth", () => {
 		(await node.recorded("users", "session.revoked.v1")).filter(
 			({ data }) => (data as { sessionId: string }).sessionId === sessionId
 		);
+
+	it("registers once under one Idempotency-Key, and keeps nothing of the password", async () => {
+		const who = person();
+		const register = (params = who) =>
+			node.broker.call("auth.register", params, {
+				meta: { client: { address: "192.0.2.7", device: "" } },
+				headers: { idempotencyKey: "k" }
+			});
+		const [first, second] = await Promise.all([register(), register()]);
+		expect(second).toEqual(first);
+		expect(await register({ ...who, password: `${PASSWORD}!` })).toEqual(first);
+		await expect(register({ ...who, username: "another" })).rejects.toMatchObject({
+			type: "IDEMPOTENCY_KEY_REUSED"
+		});
+		const { password: _, ...told } = who;
+		const [kept] = await sql<{ fingerprint: string }>("SELECT fingerprint FROM idempotency_key");
+		expect(kept!.fingerprint).toBe(
+			createHash("sha256").update(JSON.stringify(told)).digest("base64url")
+		);
+	});
 
 	describe("the journey", () => {
 		it("registers, signs in, refreshes and signs out", async () => {

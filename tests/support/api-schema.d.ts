@@ -1159,7 +1159,10 @@ export interface operations {
 	"auth.register": {
 		parameters: {
 			query?: never;
-			header?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
 			path?: never;
 			cookie?: never;
 		};
@@ -1231,9 +1234,13 @@ export interface operations {
 			 * @description `EMAIL_TAKEN`: An account with this e-mail address exists already.
 			 *
 			 *     `USERNAME_TAKEN`: This username is taken.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
 			409: {
 				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {
@@ -1247,6 +1254,8 @@ export interface operations {
 			 * @description `PASSWORD_TOO_COMMON`: This password is among the most common ones. Choose another.
 			 *
 			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
 			 */
 			422: {
 				headers: {
@@ -1338,7 +1347,27 @@ export interface operations {
 					"application/json": components["schemas"]["Tokens"];
 				};
 			};
-			400: components["responses"]["BAD_REQUEST"];
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			/**
 			 * @description `INVALID_CREDENTIALS`: The login or the password is wrong.
 			 *
@@ -1437,7 +1466,27 @@ export interface operations {
 					"application/json": components["schemas"]["Tokens"];
 				};
 			};
-			400: components["responses"]["BAD_REQUEST"];
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			/**
 			 * @description `INVALID_REFRESH_TOKEN`: This refresh token is not valid any more. Sign in again.
 			 *
@@ -1466,7 +1515,10 @@ export interface operations {
 	"auth.logout": {
 		parameters: {
 			query?: never;
-			header?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
 			path?: never;
 			cookie?: never;
 		};
@@ -1483,10 +1535,33 @@ export interface operations {
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -1496,7 +1571,10 @@ export interface operations {
 	"auth.logoutAll": {
 		parameters: {
 			query?: never;
-			header?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
 			path?: never;
 			cookie?: never;
 		};
@@ -1513,10 +1591,33 @@ export interface operations {
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -2086,6 +2187,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
 			};
 			path?: never;
 			cookie?: never;
@@ -2135,10 +2238,33 @@ export interface operations {
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -2151,6 +2277,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
 			};
 			path: {
 				/**
@@ -2221,9 +2349,13 @@ export interface operations {
 			 * @description `PRODUCT_NOT_AVAILABLE`: This product is not for sale.
 			 *
 			 *     `CART_FULL`: A cart holds at most 100 different products.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
 			409: {
 				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {
@@ -2233,7 +2365,19 @@ export interface operations {
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -2246,6 +2390,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
 			};
 			path: {
 				/**
@@ -2301,10 +2447,33 @@ export interface operations {
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -2314,7 +2483,10 @@ export interface operations {
 	"carts.merge": {
 		parameters: {
 			query?: never;
-			header?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
 			path?: never;
 			cookie?: never;
 		};
@@ -2377,9 +2549,15 @@ export interface operations {
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
-			/** @description `CART_FULL`: A cart holds at most 100 different products. */
+			/**
+			 * @description `CART_FULL`: A cart holds at most 100 different products.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
 			409: {
 				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {
@@ -2389,7 +2567,19 @@ export interface operations {
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
@@ -2575,9 +2765,13 @@ export interface operations {
 			 *     `CART_NOT_AVAILABLE`: Something in the cart cannot be bought as it is. Read the cart; its notices say what.
 			 *
 			 *     `TOTAL_CHANGED`: The total of the cart is another one by now. Read the cart and confirm the new total.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
 			409: {
 				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {
@@ -3008,9 +3202,15 @@ export interface operations {
 			};
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
-			/** @description `ORDER_CLOSED`: The order has gone too far to be cancelled. */
+			/**
+			 * @description `ORDER_CLOSED`: The order has gone too far to be cancelled.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
 			409: {
 				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {

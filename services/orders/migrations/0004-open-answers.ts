@@ -1,0 +1,1 @@
+export { addOpenAnswers as up, dropOpenAnswers as down } from "../../../lib/idempotency.ts";
