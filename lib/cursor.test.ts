@@ -1,22 +1,41 @@
-import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { decodeCursor, encodeCursor, type Listing } from "./cursor.ts";
+
+const things: Listing = { list: "things.list", filters: ["red", undefined, 5] };
 
 describe("a cursor", () => {
 	it.each([[["2026-01-01T00:00:00.000Z", "id"]], [{ name: "Größe 🎈", price: 0 }], [null]])(
 		"comes back as it was: %j",
 		keys => {
-			expect(decodeCursor(encodeCursor(keys))).toEqual(keys);
+			expect(decodeCursor(things, encodeCursor(things, keys))).toEqual(keys);
 		}
 	);
 
 	it("can stand in a URL as it is", () => {
 		// In plain base64 these have `+`, `/` and `=`.
-		expect(encodeCursor("???>>>~~~ÿÿ")).toMatch(/^[A-Za-z0-9_-]+$/);
+		expect(encodeCursor(things, "???>>>~~~ÿÿ")).toMatch(/^[A-Za-z0-9_-]+$/);
 	});
 
-	it.each(["", "nonsense", "%%%", Buffer.from("{half").toString("base64url")])(
-		"is undefined where the text is none of ours: %j",
-		text => {
-			expect(decodeCursor(text)).toBeUndefined();
-		}
-	);
+	it.each<[string, Listing]>([
+		["list", { ...things, list: "others.list" }],
+		["filter", { ...things, filters: ["blue", undefined, 5] }],
+		["filter that is not set", { ...things, filters: ["red", 5, undefined] }],
+		["number of filters", { ...things, filters: ["red", undefined] }]
+	])("is none of another %s", (_, other) => {
+		expect(decodeCursor(other, encodeCursor(things, "key"))).toBeUndefined();
+	});
+
+	it.each([
+		"",
+		"nonsense",
+		"%%%",
+		...["{half", "null", "1", '"text"', "[]", '["key"]', "{}", '[null,"key"]'].map(text =>
+			Buffer.from(text).toString("base64url")
+		)
+	])("is undefined where the text is none of ours: %j", text => {
+		expect(decodeCursor(things, text)).toBeUndefined();
+	});
+
+	it.each(["=", "!", " ", "."])("has one form: not with %j behind it", more => {
+		expect(decodeCursor(things, encodeCursor(things, "key") + more)).toBeUndefined();
+	});
 });

@@ -1,9 +1,8 @@
 /** What a search for products means: its order, and the cursor from one page to the next. */
-import { createHash } from "node:crypto";
 import { Type, type TSchema } from "typebox";
 import type { Actions } from "../../contracts/index.ts";
 import { products } from "../../contracts/products.ts";
-import { decodeCursor, encodeCursor } from "../../lib/cursor.ts";
+import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import { failure } from "../../lib/failure.ts";
 import { createAjv } from "../../lib/validator.ts";
 
@@ -40,33 +39,27 @@ const KEYS: Record<Sort, TSchema> = {
 	name: Type.String({ minLength: 1, maxLength: 60, pattern: "^[^\\p{Cc}\\p{Cs}]*$" })
 };
 
-const Cursor = <S extends Sort>(sort: S) =>
-	Type.Object(
-		{
-			sort: Type.Literal(sort),
-			search: Type.String(),
-			key: KEYS[sort],
-			id: Type.String({ format: "uuid" })
-		},
-		{ additionalProperties: false }
-	);
-type Cursor = Position & { readonly sort: Sort; readonly search: string };
-
 const ajv = createAjv();
 const checks = Object.fromEntries(
-	Object.keys(KEYS).map(sort => [sort, ajv.compile<Cursor>(Cursor(sort as Sort))])
+	Object.entries(KEYS).map(([sort, key]) => [
+		sort,
+		ajv.compile<Position>(
+			Type.Object({ key, id: Type.String({ format: "uuid" }) }, { additionalProperties: false })
+		)
+	])
 );
 
-/** A name for what is searched for, so that a cursor is not carried into another search. */
-const fingerprint = ({ q, category, minPrice, maxPrice, inStock }: SearchParams): string =>
-	createHash("sha256")
-		.update(JSON.stringify([q, category, minPrice, maxPrice, inStock]))
-		.digest("base64url")
-		.slice(0, 12);
+const listingOf = (params: SearchParams): Listing => {
+	const { q, category, minPrice, maxPrice, inStock } = params;
+	return {
+		list: "products.list",
+		filters: [sortOf(params), q, category, minPrice, maxPrice, inStock]
+	};
+};
 
 /** The cursor behind a position: at most 512 characters, since no name in it is longer than 60. */
 export const cursorTo = (params: SearchParams, { key, id }: Position): string =>
-	encodeCursor({ sort: sortOf(params), search: fingerprint(params), key, id } satisfies Cursor);
+	encodeCursor(listingOf(params), { key, id } satisfies Position);
 
 /**
  * Where the page before ended; undefined for the first page. Throws INVALID_CURSOR for what no page
@@ -74,8 +67,7 @@ export const cursorTo = (params: SearchParams, { key, id }: Position): string =>
  */
 export function positionOf(params: SearchParams): Position | undefined {
 	if (params.cursor === undefined) return undefined;
-	const cursor = decodeCursor(params.cursor);
-	if (!checks[sortOf(params)]!(cursor) || cursor.search !== fingerprint(params))
-		throw failure(products, "INVALID_CURSOR");
-	return { key: cursor.key, id: cursor.id };
+	const position = decodeCursor(listingOf(params), params.cursor);
+	if (!checks[sortOf(params)]!(position)) throw failure(products, "INVALID_CURSOR");
+	return position;
 }

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import type { Actions } from "../../contracts/index.ts";
-import { encodeCursor } from "../../lib/cursor.ts";
 import { startTestNode, type TestNode } from "../../tests/support/node.ts";
 import { addCategory, addProduct } from "./catalog.fixtures.ts";
 
@@ -303,7 +302,14 @@ describe("pages", () => {
 			code: 422
 		});
 
-	it.each(["x", "e30", "bnVsbA", "W10", "MQ", "____", "A".repeat(512), encodeCursor("a")])(
+	/** A cursor of the same list with other keys. */
+	const forged = (cursor: string, change: object): string => {
+		const text = Buffer.from(cursor, "base64url").toString();
+		const [name, keys] = JSON.parse(text) as [string, object];
+		return Buffer.from(JSON.stringify([name, { ...keys, ...change }])).toString("base64url");
+	};
+
+	it.each(["x", "e30", "bnVsbA", "W10", "MQ", "____", "A".repeat(512)])(
 		"refuse what is no cursor: %s",
 		cursor => refused({ cursor })
 	);
@@ -342,12 +348,10 @@ describe("pages", () => {
 	] as const)("refuse a forged key (%s, %j)", async (sort, key) => {
 		const params: Params = { q: "tie", category: "ties", sort, limit: 5 };
 		const good = await node.call("products.list", params);
-		const parts = JSON.parse(Buffer.from(good.nextCursor!, "base64url").toString()) as object;
-		await refused({ ...params, cursor: encodeCursor({ ...parts, key }) });
-		await refused({ ...params, cursor: encodeCursor({ ...parts, id: "1" }) });
-		await refused({ ...params, cursor: encodeCursor({ ...parts, extra: 1 }) });
+		for (const change of [{ key }, { id: "1" }, { extra: 1 }])
+			await refused({ ...params, cursor: forged(good.nextCursor!, change) });
 		await expect(
-			node.call("products.list", { ...params, cursor: encodeCursor(parts) })
+			node.call("products.list", { ...params, cursor: forged(good.nextCursor!, {}) })
 		).resolves.toBeDefined();
 	});
 
@@ -362,9 +366,8 @@ describe("pages", () => {
 		] as const) {
 			const params: Params = { q: "tie", category: "ties", sort, limit: 5 };
 			const good = await node.call("products.list", params);
-			const parts = JSON.parse(Buffer.from(good.nextCursor!, "base64url").toString()) as object;
 			await expect(
-				node.call("products.list", { ...params, cursor: encodeCursor({ ...parts, key }) })
+				node.call("products.list", { ...params, cursor: forged(good.nextCursor!, { key }) })
 			).resolves.toBeDefined();
 		}
 	});

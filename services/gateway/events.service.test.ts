@@ -92,16 +92,24 @@ describe("the events of all groups", () => {
 		});
 
 		it("are not found by a cursor that no page gave", async () => {
+			const all = { list: "events.deadLetters", filters: Array(5).fill(undefined) };
+			const place = { createdAt: new Date().toISOString(), id: "orders-1" };
 			for (const cursor of [
 				"nonsense",
-				encodeCursor(null),
-				encodeCursor({ createdAt: "yesterday", id: "orders-1" }),
-				encodeCursor({ createdAt: "2026-99-99T00:00:00.000Z", id: "orders-1" }),
-				encodeCursor({ createdAt: new Date().toISOString(), id: "orders-x" })
+				encodeCursor(all, null),
+				encodeCursor(all, { ...place, createdAt: "yesterday" }),
+				encodeCursor(all, { ...place, createdAt: "2026-99-99T00:00:00.000Z" }),
+				encodeCursor(all, { ...place, id: "orders-x" }),
+				encodeCursor({ ...all, list: "orders.list" }, place)
 			])
 				await expect(node.call("events.deadLetters", { cursor }, admin)).rejects.toMatchObject({
 					type: "INVALID_CURSOR"
 				});
+			const cursor = encodeCursor(all, place);
+			await expect(node.call("events.deadLetters", { cursor }, admin)).resolves.toBeDefined();
+			await expect(
+				node.call("events.deadLetters", { cursor, consumer: "former" }, admin)
+			).rejects.toMatchObject({ type: "INVALID_CURSOR" });
 		});
 
 		it("are replayed as a dry run has shown them, in whichever group they are", async () => {

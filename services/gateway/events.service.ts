@@ -164,15 +164,16 @@ export default implement(events)({
 			return { items: topicsOf(overviews) };
 		},
 		async deadLetters(ctx) {
-			const { state, cursor, limit = 20, ...filter } = ctx.params;
-			const after = placeOf(cursor);
+			const { state, cursor: _, limit = 20, ...filter } = ctx.params;
+			const after = placeOf(ctx.params);
 			const params = {
 				filter,
 				limit: limit + 1,
 				...(state ? { state } : {}),
 				...(after ? { after } : {})
 			};
-			return pageOf(await askAll(group => ctx.call(`${group}-events.letters`, params)), limit);
+			const found = await askAll(group => ctx.call(`${group}-events.letters`, params));
+			return pageOf(found, limit, ctx.params);
 		},
 		async replay(ctx) {
 			const { ids, filter, snapshotId: shown, dryRun = false } = ctx.params;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Order } from "../../contracts/orders.ts";
+import { encodeCursor } from "../../lib/cursor.ts";
 import { isFailure } from "../../lib/failure.ts";
 import { somebody, startTestNode, type TestNode } from "../../tests/support/node.ts";
 import { publish } from "../../tests/support/publisher.ts";
@@ -483,14 +484,22 @@ describe("reading orders", () => {
 		for (const id of ids.slice(1)) await cancel(id, user);
 	});
 
-	it.each([
-		"abc",
-		Buffer.from('"x"').toString("base64url"),
-		Buffer.from("{}").toString("base64url")
-	])("refuses the cursor %s", async cursor => {
-		await expect(node.call("orders.list", { cursor }, owner.user)).rejects.toMatchObject(
-			refused("INVALID_CURSOR")
-		);
+	it("refuses a cursor that no page of the same list gave", async () => {
+		const own = { list: "orders.list", filters: [owner.user.id, undefined] };
+		const list = (cursor: string, status?: "placed") =>
+			node.call("orders.list", { cursor, ...(status ? { status } : {}) }, owner.user);
+		const good = encodeCursor(own, randomUUID());
+		await expect(list(good)).resolves.toBeDefined();
+		for (const cursor of [
+			"abc",
+			encodeCursor(own, "x"),
+			encodeCursor(own, {}),
+			encodeCursor({ ...own, list: "others.list" }, randomUUID()),
+			// Somebody else's.
+			encodeCursor({ ...own, filters: [randomUUID(), undefined] }, randomUUID())
+		])
+			await expect(list(cursor)).rejects.toMatchObject(refused("INVALID_CURSOR"));
+		await expect(list(good, "placed")).rejects.toMatchObject(refused("INVALID_CURSOR"));
 	});
 
 	it("tells the whole story of a confirmed order", async () => {

@@ -3,7 +3,7 @@ import type { Events } from "../../contracts/index.ts";
 import { orders, type Order } from "../../contracts/orders.ts";
 import type { Config } from "../../lib/config.ts";
 import { currentContext } from "../../lib/context.ts";
-import { decodeCursor, encodeCursor } from "../../lib/cursor.ts";
+import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { failure } from "../../lib/failure.ts";
@@ -27,8 +27,9 @@ const waitSeconds = (prefer = ""): number =>
 	Math.min(MAX_WAIT_SECONDS, Number(/(?:^|[,;\s])wait\s*=\s*"?(\d{1,4})/i.exec(prefer)?.[1] ?? 0));
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-function readCursor(cursor: string): string {
-	const id = decodeCursor(cursor);
+/** Throws INVALID_CURSOR for what no page of this list gave. */
+function readCursor(listing: Listing, cursor: string): string {
+	const id = decodeCursor(listing, cursor);
 	if (typeof id !== "string" || !UUID.test(id)) throw failure(orders, "INVALID_CURSOR");
 	return id;
 }
@@ -119,11 +120,12 @@ export default implement(orders)({
 		async list(ctx) {
 			const { status, cursor, limit = 20 } = ctx.params;
 			const userId = ownerFilter(requireUser(ctx.meta));
-			const before = cursor === undefined ? undefined : readCursor(cursor);
+			const listing = { list: "orders.list", filters: [userId, status] };
+			const before = cursor === undefined ? undefined : readCursor(listing, cursor);
 			const items = await listOrders(this.db, { userId, status, before, limit: limit + 1 });
 			const more = items.length > limit;
 			const page = items.slice(0, limit);
-			return { items: page, nextCursor: more ? encodeCursor(page.at(-1)!.id) : null };
+			return { items: page, nextCursor: more ? encodeCursor(listing, page.at(-1)!.id) : null };
 		},
 		async get(ctx) {
 			return find(this.db, ctx.params.id, requireUser(ctx.meta));
