@@ -66,6 +66,15 @@ export const Page = <T extends TSchema>(item: T) =>
 		)
 	});
 
+/** What happened after a position; `ended` when nothing will come any more. For routes that stream. */
+export const EventPage = <T extends TSchema>(data: T) =>
+	Type.Object({
+		events: Type.Array(
+			Type.Object({ id: Type.Integer({ description: "Its position, from 1" }), data })
+		),
+		ended: Type.Boolean()
+	});
+
 export const Address = Type.Object(
 	{
 		name: Text(1, 200, { examples: ["Ada Lovelace"] }),

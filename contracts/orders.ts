@@ -2,6 +2,7 @@ import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import {
 	Address,
+	EventPage,
 	Id,
 	IdempotencyKey,
 	Money,
@@ -71,6 +72,17 @@ export const Order = Type.Object(
 	{ title: "Order" }
 );
 export type Order = Static<typeof Order>;
+
+export const TimelineStep = Type.Object(
+	{
+		at: Timestamp,
+		step: Type.String({ examples: ["order.created"] }),
+		status: OrderStatus,
+		by: Type.String({ examples: ["customer"] }),
+		detail: Type.Optional(Type.String())
+	},
+	{ title: "TimelineStep" }
+);
 
 const orderId = { id: Id };
 /** The state of the payment also changes where the order's version does not. */
@@ -156,15 +168,7 @@ export const orders = contract({
 			idempotent: true,
 			params: Params(orderId),
 			result: Type.Object({
-				items: Type.Array(
-					Type.Object({
-						at: Timestamp,
-						step: Type.String({ examples: ["order.created"] }),
-						status: OrderStatus,
-						by: Type.String({ examples: ["customer"] }),
-						detail: Type.Optional(Type.String())
-					})
-				),
+				items: Type.Array(TimelineStep),
 				remaining: Type.Array(
 					Type.Object({
 						step: Type.String({ examples: ["stock-reserved"] }),
@@ -172,6 +176,37 @@ export const orders = contract({
 					})
 				)
 			}),
+			failures: ["NOT_FOUND"]
+		},
+		follow: {
+			summary: "Follow an order, step by step, until it ends",
+			description:
+				"Server-sent events, one for each step of the timeline; their ids are the positions in it. After an interruption `Last-Event-ID` goes on behind the last one that was seen, at any gateway. Ends with the order's last step; 204 where that was seen already.",
+			access: "user",
+			rest: {
+				route: "GET /orders/:id/events",
+				tag: "Orders",
+				headers: { "last-event-id": "after" },
+				stream: {
+					after: "after",
+					of: "id",
+					wakes: [
+						"order.created.v1",
+						"order.awaiting-payment.v1",
+						"order.paid.v1",
+						"order.confirmed.v1",
+						"order.cancelling.v1",
+						"order.cancelled.v1",
+						"order.refund-failed.v1"
+					]
+				}
+			},
+			idempotent: true,
+			params: Params({
+				...orderId,
+				after: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 }))
+			}),
+			result: EventPage(TimelineStep),
 			failures: ["NOT_FOUND"]
 		},
 		cancel: {

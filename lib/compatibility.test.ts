@@ -103,6 +103,20 @@ describe("what keeps every promise", () => {
 			"an optional field more in an event",
 			{ event: Type.Object({ ...data, colour: Type.Optional(Type.String()) }) }
 		],
+		[
+			"a header that may be left away, and what becomes of an Idempotency-Key",
+			{
+				params: { ...params, colour: Type.Optional(Type.String()) },
+				get: {
+					params: Params({ ...params, colour: Type.Optional(Type.String()) }),
+					rest: {
+						...get.rest,
+						headers: { "x-colour": "colour" },
+						idempotencyKey: "refused"
+					}
+				}
+			}
+		],
 		["an action more", { more: { count: internal } }],
 		[
 			"a failure more",
@@ -136,6 +150,11 @@ describe("what keeps every promise", () => {
 
 describe("what breaks a promise", () => {
 	it.each<[string, Changed, string[]]>([
+		[
+			"a header is required by now",
+			{ get: { rest: { ...get.rest, required: ["x-colour"] } } },
+			['boxes.get rest required was absent and is ["x-colour"]']
+		],
 		["an action is gone", { get: null }, ["boxes.get has been removed"]],
 		["an event is gone", { event: null }, ["box.opened.v1 has been removed"]],
 		[

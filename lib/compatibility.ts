@@ -137,13 +137,22 @@ const brokenAction = (before: PublishedAction, after: PublishedAction, path: str
 	// One that may be repeated by now breaks nothing.
 	...(before.idempotent && !after.idempotent ? [`${path} is not idempotent any more`] : []),
 	// One that had no route may get one.
-	...(before.rest ? changes(before.rest, after.rest ?? null, `${path} rest`) : []),
+	...(before.rest ? changedRoute(before.rest, after.rest, `${path} rest`) : []),
 	...changes(before.params, after.params, `${path} params`),
 	...changes(before.result, after.result, `${path} result`),
 	...before.failures
 		.filter(code => !after.failures.includes(code))
 		.map(code => `${path} failure ${code} has been removed`)
 ];
+
+/** A header that may be left away is as a parameter that may be: it breaks nobody. */
+function changedRoute(before: Route, after: Route | undefined, path: string): string[] {
+	if (!after) return changes(before, null, path);
+	const { headers: old = {}, ...rest } = before as Route & { headers?: JsonObject };
+	const { headers: now = {}, ...restNow } = after as Route & { headers?: JsonObject };
+	const kept = Object.fromEntries(Object.entries(now).filter(([name]) => Object.hasOwn(old, name)));
+	return [...changes(rest, restNow, path), ...changes(old, kept, `${path} headers`)];
+}
 
 /** What these contracts promise beyond what was promised before, and break nobody by. */
 export function additions(

@@ -163,6 +163,11 @@ export const Environment = Type.Object({
 		"How often nodes say that they are alive. A killed one is noticed at once all the same",
 		5
 	),
+	STREAMS_PER_CLIENT: Positive(
+		"Streams of server-sent events that a user, or the address of a guest, may have open at one gateway",
+		10
+	),
+	STREAMS_TOTAL: Positive("Streams of server-sent events that a gateway keeps open", 5_000),
 	DRAIN_MS: Positive(
 		"How long a node that was asked to stop may take to finish what it began",
 		10_000

@@ -68,6 +68,17 @@ export interface RestContract {
 	 * that it cannot.
 	 */
 	readonly idempotencyKey?: "kept" | "harmless" | "refused";
+	/**
+	 * The answer is a stream of server-sent events: the gateway calls the action (whose result is an
+	 * `EventPage`) again and again, each time for what comes `after` the event that was sent last.
+	 */
+	readonly stream?: {
+		/** The parameter that names the last event seen; `Last-Event-ID` should feed it. An integer. */
+		readonly after: string;
+		/** The parameter that names the aggregate whose facts `wakes` make it worth while to look again. */
+		readonly of: string;
+		readonly wakes: readonly EventName[];
+	};
 	/** How dear the route is to those who call it. Without it: 1 point for a GET, 5 for anything else. */
 	readonly limit?: LimitContract;
 	/** Who is served first when more come than can be served at once; `normal` where nothing is said. */

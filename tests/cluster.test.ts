@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ADDRESS, Api } from "./support/api.ts";
+import { eventsOf, type ServerSentEvent } from "./support/event-source.ts";
 import { violations } from "./support/invariants.ts";
 import { eventually, runCommand, startCluster } from "./support/process.ts";
 
@@ -118,6 +119,29 @@ describe("a cluster with two nodes of each unit", () => {
 			prompt.kill("SIGKILL");
 		}
 		expect(said).toMatch(/orders-1/);
+	}, 60_000);
+
+	it("goes on with the stream of an order after its gateway was killed", async () => {
+		const api = new Api(cluster.urls);
+		const { token } = await api.newCustomer();
+		await api.request("PUT", `/cart/items/${productIds[0]}`, { token, body: { quantity: 1 } });
+		const { body } = await api.checkOut(token, { method: "tok_slow", wait: 0 });
+		const streamAt = (url: string) => `${url}/api/v1/orders/${body.id}/events`;
+		const killed = pidOf("gateway-1");
+		const seen: ServerSentEvent[] = [];
+		const first = (async () => {
+			for await (const event of eventsOf(streamAt(cluster.urls[0]!), { token })) {
+				seen.push(event);
+				if (event.data.status === "awaiting_payment") process.kill(killed, "SIGKILL");
+			}
+		})();
+		await expect(first).rejects.toThrow("terminated");
+		const after = seen.at(-1)!.id;
+		for await (const event of eventsOf(streamAt(cluster.urls[1]!), { token, after }))
+			seen.push(event);
+		expect(seen.map(({ id }) => id)).toEqual(seen.map((_, index) => String(index + 1)));
+		expect(seen.at(-1)!.data.status).toBe("confirmed");
+		await isBack("gateway-1", killed);
 	}, 60_000);
 
 	it("serves every read while a catalog node is killed", async () => {

@@ -1,6 +1,6 @@
 /** An action's result as an HTTP answer, as its route says. */
 import { createHash } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { RestContract } from "../../lib/contract.ts";
 import { accepts, untagged } from "./compression.ts";
 import type { Route } from "./routes.ts";
@@ -13,6 +13,8 @@ export interface Answer {
 	readonly status: number;
 	readonly headers: Readonly<Record<string, string>>;
 	readonly body?: string | Buffer;
+	/** Writes the rest by itself, after the headers were sent. */
+	readonly stream?: (res: ServerResponse) => void;
 }
 
 /** An answer in JSON. */

@@ -61,7 +61,7 @@ const MAX_URL_LENGTH = 4_096;
 /** Who has not got a turn by then is told to come back. */
 const QUEUE_PATIENCE_MS = 5_000;
 /** Who is turned away for these might have been served at another time. */
-const REFUSALS = new Set(["RATE_LIMITED", "OVERLOADED", "UNAVAILABLE"]);
+const REFUSALS = new Set(["RATE_LIMITED", "TOO_MANY_STREAMS", "OVERLOADED", "UNAVAILABLE"]);
 const ALL_METHODS = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE";
 
 export const door = <Admitted>({

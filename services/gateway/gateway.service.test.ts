@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { Errors, type Service } from "moleculer";
 import { carts } from "../../contracts/carts.ts";
-import { allContracts } from "../../contracts/index.ts";
+import { allContracts, type Actions } from "../../contracts/index.ts";
 import { commonFailure, failure } from "../../lib/failure.ts";
 import { KEY_HEADER } from "../../lib/idempotency.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
 import { somebody } from "../../tests/support/node.ts";
+import { until } from "../../tests/support/until.ts";
 import { createSigningKeys, readSigningKeys } from "../../lib/signing-keys.ts";
 import { signAccessToken } from "../../lib/access-token.ts";
 import { asyncApiDocument } from "./asyncapi.ts";
@@ -19,6 +20,7 @@ import {
 	productResult,
 	startGateway,
 	userResult,
+	type Handlers,
 	type TestGateway
 } from "./gateway.fixtures.ts";
 
@@ -35,6 +37,8 @@ describe("the gateway", () => {
 	let gateway: TestGateway;
 	/** What an action that a test wants to fail shall throw. */
 	let thrown: unknown;
+	/** What orders.follow answers. */
+	let followed: NonNullable<Handlers["orders.follow"]>;
 	/** The keys that carts.setItem was given. */
 	const keys: unknown[] = [];
 	const fail = async () => {
@@ -51,6 +55,7 @@ describe("the gateway", () => {
 					if (key === "slow") throw commonFailure("IDEMPOTENCY_IN_PROGRESS");
 					return cartResult;
 				},
+				"orders.follow": ctx => followed(ctx),
 				"orders.timeline": async ({ meta }) => {
 					// A callee that says who is calling, and what the answer shall be.
 					Object.assign(meta, {
@@ -61,7 +66,7 @@ describe("the gateway", () => {
 					return { items: [], remaining: [] };
 				}
 			},
-			{ CORS_ORIGINS: `${ALLOWED},http://localhost:5173` }
+			{ CORS_ORIGINS: `${ALLOWED},http://localhost:5173`, STREAMS_PER_CLIENT: "2" }
 		);
 	});
 	afterAll(() => gateway.node.stop());
@@ -334,6 +339,106 @@ describe("the gateway", () => {
 			);
 			expect(twice).toMatch(/^HTTP\/1.1 400 [^]*REPEATED_HEADER/);
 			expect(gateway.calls.filter(({ action }) => action === "orders.place")).toEqual([]);
+		});
+	});
+
+	describe("streams", () => {
+		const path = `/api/v1/orders/${orderResult.id}/events`;
+		const step = { at: orderResult.createdAt, step: "a", status: "placed", by: "orders" } as const;
+		const open = async (who: { authorization: string }, headers: Record<string, string> = {}) => {
+			const closing = new AbortController();
+			const response = await gateway.request(path, {
+				headers: { ...who, ...headers },
+				signal: closing.signal
+			});
+			return { response, close: () => closing.abort() };
+		};
+		let page: Actions["orders.follow"]["result"];
+		beforeEach(() => {
+			page = { events: [{ id: 1, data: step }], ended: true };
+			followed = async ({ params: { after = 0 } }) =>
+				after === 0 ? page : { events: [], ended: true };
+		});
+
+		it("are server-sent events, and nothing keeps or changes them on their way", async () => {
+			const { response } = await open(await gateway.as(somebody()));
+			expect(response.status).toBe(200);
+			expect(response.headers.get("content-type")).toBe("text/event-stream");
+			expect(response.headers.get("cache-control")).toBe("no-store, no-transform");
+			expect(await response.text()).toBe(`retry: 2000\n\nid: 1\ndata: ${JSON.stringify(step)}\n\n`);
+		});
+
+		it("go on behind Last-Event-ID, and are 204 where nothing will come", async () => {
+			const who = await gateway.as(somebody());
+			const { response } = await open(who, { "last-event-id": "1" });
+			expect([response.status, await response.text()]).toEqual([204, ""]);
+			expect(gateway.calls.at(-1)!.params).toMatchObject({ after: 1 });
+			for (const id of ["x", "-1", "1.5", "9".repeat(20)])
+				expect((await open(who, { "last-event-id": id })).response.status).toBe(422);
+		});
+
+		it.each([
+			["application/json", 406],
+			["text/event-stream;q=0", 406],
+			["text/event-stream", 200],
+			["text/*", 200],
+			["*/*", 200]
+		])("answer %s with %d", async (accept, status) => {
+			const { response } = await open(await gateway.as(somebody()), { accept });
+			expect(response.status).toBe(status);
+			await response.text();
+		});
+
+		it("have a head like any answer", async () => {
+			const headers = await gateway.as(somebody());
+			const response = await gateway.request(path, { method: "HEAD", headers });
+			expect([response.status, response.headers.get("content-type")]).toEqual([
+				200,
+				"text/event-stream"
+			]);
+		});
+
+		it("are refused as any request is", async () => {
+			expect((await gateway.request(path)).status).toBe(401);
+			followed = async () => {
+				throw commonFailure("NOT_FOUND");
+			};
+			const { response } = await open(await gateway.as(somebody()));
+			expect((await problem(response))["code"]).toBe("NOT_FOUND");
+		});
+
+		it("are limited for each user, until one is closed", async () => {
+			page = { events: [{ id: 1, data: step }], ended: false };
+			const who = await gateway.as(somebody());
+			const opened = await Promise.all([open(who), open(who)]);
+			expect(opened.map(({ response }) => response.status)).toEqual([200, 200]);
+			const { response } = await open(who);
+			expect([response.status, response.headers.get("retry-after")]).toEqual([429, "1"]);
+			expect((await problem(response))["code"]).toBe("TOO_MANY_STREAMS");
+			// Those of another user, and what is no stream, are none of theirs.
+			const other = await open(await gateway.as(somebody()));
+			expect(other.response.status).toBe(200);
+			expect((await gateway.request("/api/v1/cart", { headers: who })).status).toBe(200);
+			opened[0].close();
+			const next = await until(async () => {
+				const again = await open(who);
+				return again.response.status === 200 && again;
+			}, "a place");
+			for (const { close } of [opened[1], other, next]) close();
+		});
+
+		it("end with the session", async () => {
+			page = { events: [{ id: 1, data: step }], ended: false };
+			followed = async ({ params: { after = 0 } }) =>
+				after === 0 ? page : { events: [], ended: false };
+			const user = somebody();
+			const { response } = await open(await gateway.as(user));
+			const fact: Partial<Envelope> = {
+				data: { sessionId: user.sessionId, until: new Date(Date.now() + 60_000).toISOString() }
+			};
+			await gateway.broker.broadcast("session.revoked.v1", fact);
+			await gateway.broker.broadcast("order.paid.v1", { aggregateid: orderResult.id });
+			expect(await response.text()).toContain("id: 1");
 		});
 	});
 
@@ -798,7 +903,7 @@ describe("the gateway", () => {
 			for (const path of ["/errors", "/errors/CART_EMPTY"]) {
 				const page = await gateway.request(path, { headers: { accept } });
 				expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
-				expect(page.headers.get("vary")).toBe("Accept, Accept-Encoding");
+				expect(page.headers.get("vary")).toBe("Origin, Accept, Accept-Encoding");
 				expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
 				expect(await page.text()).toContain("CART_EMPTY");
 				const etag = page.headers.get("etag")!;

@@ -1,8 +1,9 @@
 /** The only door: every action that has a route, for those who may call it. */
-import type { CallingOptions, Service } from "moleculer";
+import type { CallingOptions, ServiceBroker } from "moleculer";
 import { allContracts } from "../../contracts/index.ts";
 import type { Config } from "../../lib/config.ts";
 import { traceparentOf } from "../../lib/context.ts";
+import type { Envelope } from "../../lib/events/envelope.ts";
 import { failure } from "../../lib/failure.ts";
 import { KEY_HEADER } from "../../lib/idempotency.ts";
 import { authorize, type Identity } from "../../lib/identity.ts";
@@ -17,14 +18,16 @@ import { networkOf } from "./client-address.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
 import { door, type Responder } from "./door.mixin.ts";
 import { explainError, listErrors } from "./error-pages.ts";
+import { EventStreams } from "./event-streams.ts";
 import type { Exchange } from "./exchange.ts";
+import { follow, STREAM_TYPE } from "./follow.ts";
 import { groupHealth, health, PATIENCE_MS, readiness, type AskGroup } from "./health.ts";
 import { keyOf } from "./idempotency-key.ts";
 import { Limits, type Admission } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { onlyHeader, parameterReader } from "./parameters.ts";
 import { gateway, problemOf } from "./problem.ts";
-import { acceptsJson } from "./request.ts";
+import { accepts } from "./request.ts";
 import { Revocations } from "./revocations.ts";
 import { routesOf, type Route } from "./routes.ts";
 
@@ -34,14 +37,17 @@ const readers = new Map(routes.map(route => [route, parameterReader(route)]));
 const needed = allContracts.filter(({ actions }) => Object.keys(actions).length > 0);
 
 interface Session {
+	readonly broker: ServiceBroker;
 	readonly revocations: Revocations;
 	readonly authenticator: Authenticator;
 	readonly config: Config;
+	readonly streams: EventStreams;
 	readonly ask: AskGroup;
 	readonly document: Answer;
 	/** Undefined where they are switched off. */
 	readonly limits: Limits | undefined;
 	isReady(): boolean;
+	isDraining(): boolean;
 }
 
 const REVOCATIONS_EVERY_MS = 30_000;
@@ -64,6 +70,11 @@ const session = () =>
 					{ timeout: PATIENCE_MS, retries: 0 }
 				)) satisfies AskGroup;
 			this.config = runtimeOf(this.broker).config;
+			this.streams = new EventStreams({
+				perClient: this.config.STREAMS_PER_CLIENT,
+				total: this.config.STREAMS_TOTAL,
+				isDraining: () => this.isDraining()
+			});
 			this.document = openApiAnswer(this.config);
 			if (this.config.RATE_LIMIT_FACTOR > 0) this.limits = new Limits(this.config, this.logger);
 			this.revocationsReadAt = undefined;
@@ -107,6 +118,7 @@ const session = () =>
 			await this.limits?.open();
 		},
 		async stopped(this: any) {
+			this.streams.stop();
 			await this.ticker.stop();
 			this.limits?.close();
 		}
@@ -147,13 +159,18 @@ async function admit(
 
 /** Calls the action of a route for whoever is asking. */
 async function respond(
-	{ broker, config }: Session & Pick<Service, "broker">,
-	{ req, requestId, parameters, query, client, deadline, signal }: Exchange,
+	service: Session,
+	exchange: Exchange,
 	route: Route,
 	{ user, admission }: Admitted
 ): Promise<Answer> {
-	if (!acceptsJson(req.headers.accept)) throw failure(gateway, "NOT_ACCEPTABLE");
+	const { req, requestId, parameters, query, client, deadline, signal } = exchange;
 	const { action, contract, rest } = route;
+	const type = rest.stream ? STREAM_TYPE : "application/json";
+	if (!accepts(type, req.headers.accept))
+		throw failure(gateway, "NOT_ACCEPTABLE", {
+			detail: `The answer would be ${type}, which \`Accept\` rules out.`
+		});
 	const body = await readBody(req);
 	const params = readers.get(route)!({
 		path: parameters,
@@ -163,16 +180,17 @@ async function respond(
 	});
 	const { account, failuresOnly } = rest.limit ?? {};
 	if (account !== undefined) await admission?.aimAt(String(params[account]));
+	if (rest.stream) return follow(service, exchange, route, params, user);
 	// By name: the broker chooses a node, and another one where that one fails. What comes back in
 	// `meta` is the callee's and is not looked at.
-	const calling = broker.call(action, params, {
+	const calling = service.broker.call(action, params, {
 		requestID: requestId,
 		meta: { user, client },
 		headers: {
 			traceparent: traceparentOf(req.headers["traceparent"]),
 			[KEY_HEADER]: keyOf(route, req.headersDistinct)
 		},
-		timeout: contract.timeout ?? config.REQUEST_TIMEOUT_MS,
+		timeout: contract.timeout ?? service.config.REQUEST_TIMEOUT_MS,
 		deadline,
 		signal
 	} as CallingOptions);
@@ -191,6 +209,16 @@ async function forgiving<T>(calling: Promise<T>, admission: Admission | undefine
 		throw error;
 	}
 }
+
+/** Those who follow what a fact tells of look at once. */
+const wakeStreams = Object.fromEntries(
+	[...new Set(routes.flatMap(({ rest }) => rest.stream?.wakes ?? []))].map(type => [
+		type,
+		function (this: Session, { aggregateid }: Envelope) {
+			this.streams.wake(aggregateid);
+		}
+	])
+);
 
 export default implement(gateway)({
 	mixins: [
@@ -236,6 +264,7 @@ export default implement(gateway)({
 	],
 	actions: {},
 	watch: {
+		...wakeStreams,
 		"session.revoked.v1"({ data }) {
 			this.revocations.add(data);
 		}

@@ -50,6 +50,7 @@ export const codesOf = ({ contract, rest }: Route): Set<string> => {
 		...(required.some(name => name !== "if-match") ? ["HEADER_REQUIRED"] : []),
 		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] : []),
 		...(keepsKeys(contract) ? ["IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED"] : []),
+		...(rest.stream ? ["TOO_MANY_STREAMS"] : []),
 		...(rest.idempotencyKey === "refused" ? ["IDEMPOTENCY_KEY_REFUSED"] : [])
 	]);
 };

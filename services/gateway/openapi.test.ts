@@ -96,6 +96,18 @@ describe("the OpenAPI document", () => {
 		expect(schema.required).toEqual(["shippingAddress", "paymentMethod", "expectedTotal"]);
 	});
 
+	it("tells what a stream is made of", () => {
+		const { responses, parameters } = operationOf("orders.follow");
+		expect(responses[200].content).toEqual({
+			"text/event-stream": {
+				schema: { $ref: "#/components/schemas/TimelineStep" },
+				example: expect.objectContaining({ step: "order.created" })
+			}
+		});
+		expect(Object.keys(responses)).toEqual(expect.arrayContaining(["204", "429"]));
+		expect(parameters.map(({ name }: Json) => name)).toEqual(["id", "Last-Event-Id"]);
+	});
+
 	it("has the Idempotency-Key wherever it is kept, and says where it is refused", () => {
 		const takes = operations
 			.filter(({ operation }) =>

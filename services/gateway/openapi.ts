@@ -1,6 +1,7 @@
 /** The contracts as an OpenAPI 3.1 document. Their schemas are JSON Schema 2020-12 already, as 3.1 wants it. */
-import { IdempotencyKey } from "../../contracts/common.ts";
-import type { ServiceContract } from "../../lib/contract.ts";
+import type { TSchema } from "typebox";
+import { IdempotencyKey, type EventPage } from "../../contracts/common.ts";
+import type { RestContract, ServiceContract } from "../../lib/contract.ts";
 import { takesKey } from "./idempotency-key.ts";
 import { exampleOf, hasExample } from "./openapi-examples.ts";
 import { problems, PROBLEM_SCHEMA, sharedResponses } from "./openapi-problems.ts";
@@ -163,24 +164,35 @@ function successes({ contract, rest }: Route, components: Components): Json {
 	const success = (code: number): Json => ({
 		description: SUCCESSES[code] ?? "Success",
 		...withHeaders,
-		...(isEmpty
-			? {}
-			: {
-					content: {
-						"application/json": {
-							schema: components.refer(contract.result),
-							example: resultWith(code, status, exampleOf(contract.result))
-						}
-					}
-				})
+		...(isEmpty ? {} : { content: contentOf(contract.result, rest, components, code) })
 	});
 	return {
 		...Object.fromEntries(statuses.map(code => [code, success(code)])),
+		...(rest.stream ? { 204: { description: "Nothing will come any more" } } : {}),
 		...(rest.etag && rest.route.startsWith("GET")
 			? { 304: { description: "As `If-None-Match` has it", ...withHeaders } }
 			: {})
 	};
 }
+
+/** Of a stream, schema and example are those of the data of one event. */
+function contentOf(
+	result: TSchema,
+	{ stream, status }: RestContract,
+	components: Components,
+	code: number
+): Json {
+	if (stream) {
+		const data = dataOf(result);
+		return { "text/event-stream": { schema: components.refer(data), example: exampleOf(data) } };
+	}
+	const example = resultWith(code, status, exampleOf(result));
+	return { "application/json": { schema: components.refer(result), example } };
+}
+
+/** What an event of an `EventPage` carries. */
+const dataOf = (page: TSchema): TSchema =>
+	(page as ReturnType<typeof EventPage>).properties.events.items.properties.data;
 
 /** The example as it is where the answer has this status, which may follow from one of its fields. */
 function resultWith(code: number, status: Route["rest"]["status"], example: unknown): unknown {

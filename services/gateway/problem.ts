@@ -23,7 +23,7 @@ export const gateway = contract({
 			status: 405,
 			message: "This address does not know that method. `Allow` names those it knows."
 		},
-		NOT_ACCEPTABLE: { status: 406, message: "The answer would be JSON, which `Accept` rules out." },
+		NOT_ACCEPTABLE: { status: 406, message: "`Accept` rules out what the answer would be." },
 		REQUEST_TIMEOUT: { status: 408, message: "The request took too long to arrive." },
 		BODY_TOO_LARGE: { status: 413, message: "The body is larger than 100 kB." },
 		URL_TOO_LONG: { status: 414, message: "The address is too long." },
@@ -38,6 +38,10 @@ export const gateway = contract({
 		RATE_LIMITED: {
 			status: 429,
 			message: "That was too much in a short time. `Retry-After` says when to go on."
+		},
+		TOO_MANY_STREAMS: {
+			status: 429,
+			message: "You follow too much at once. Close another stream first."
 		},
 		HEADERS_TOO_LARGE: { status: 431, message: "The headers are too large." },
 		INTERNAL: { status: 500, message: "Something went wrong on our side." },
@@ -166,10 +170,12 @@ function fieldsOf(data: unknown): FieldProblem[] {
 /** Seconds after which it is worth while to try again. */
 const RETRY_AFTER = "1";
 
+const COME_AGAIN = new Set(["IDEMPOTENCY_IN_PROGRESS", "TOO_MANY_STREAMS"]);
+
 /** The headers that belong to a problem of this kind. */
 export const problemHeaders = ({ status, code }: Problem): Record<string, string> => ({
 	"Content-Type": "application/problem+json; charset=utf-8",
 	"Cache-Control": "no-store",
 	...(status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
-	...(status === 503 || code === "IDEMPOTENCY_IN_PROGRESS" ? { "Retry-After": RETRY_AFTER } : {})
+	...(status === 503 || COME_AGAIN.has(code) ? { "Retry-After": RETRY_AFTER } : {})
 });

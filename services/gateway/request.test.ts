@@ -1,4 +1,4 @@
-import { acceptsJson, prefersHtml, requestIdOf, targetOf } from "./request.ts";
+import { accepts, prefersHtml, requestIdOf, targetOf } from "./request.ts";
 
 describe("a request", () => {
 	it.each([
@@ -13,7 +13,7 @@ describe("a request", () => {
 		["application/json;q=nonsense", false],
 		["application/problem+json", false]
 	])("that accepts %s accepts JSON: %s", (accept, expected) => {
-		expect(acceptsJson(accept)).toBe(expected);
+		expect(accepts("application/json", accept)).toBe(expected);
 	});
 
 	it.each([

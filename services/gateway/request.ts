@@ -14,9 +14,9 @@ export function targetOf(url: string): { path: string; query: string } {
 	return { path: path.replace(/(?<=.)\/$/, ""), query: end < 0 ? "" : target.slice(end + 1) };
 }
 
-/** Whether `Accept` allows JSON. */
-export const acceptsJson = (accept: string | undefined): boolean =>
-	!accept?.trim() || qualityOf(accept, ["application/json", "application/*", "*/*"]) > 0;
+/** Whether `Accept` allows an answer of this type. */
+export const accepts = (wanted: string, accept: string | undefined): boolean =>
+	!accept?.trim() || qualityOf(accept, [wanted, wanted.replace(/[^/]*$/, "*"), "*/*"]) > 0;
 
 /** Whether it is a browser that asks: only they name HTML, and JSON less gladly or not at all. */
 export const prefersHtml = (accept = ""): boolean =>

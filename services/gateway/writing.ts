@@ -11,7 +11,7 @@ export function write(
 	common: Readonly<Record<string, string>>,
 	answer: Answer
 ): void {
-	const { status, body } = answer;
+	const { status, body, stream } = answer;
 	const headers: Headers = { ...common, ...exchange.headers, ...answer.headers };
 	const compressible = isCompressible(answer.headers["Content-Type"]);
 	const vary = [
@@ -21,7 +21,10 @@ export function write(
 		compressible || status === 304 ? "Accept-Encoding" : undefined
 	].filter(name => name !== undefined);
 	if (vary.length > 0) headers["Vary"] = vary.join(", ");
-	if (body === undefined) exchange.res.writeHead(status, headers).end();
+	if (stream) {
+		exchange.res.writeHead(status, headers).flushHeaders();
+		stream(exchange.res);
+	} else if (body === undefined) exchange.res.writeHead(status, headers).end();
 	else if (compressible && Buffer.byteLength(body) >= MIN_BYTES)
 		writeCompressible(exchange, headers, status, body);
 	else writePlain(exchange, headers, status, body);

@@ -484,6 +484,23 @@ describe("reading orders", () => {
 		for (const id of ids.slice(1)) await cancel(id, user);
 	});
 
+	it("is followed step by step, from any step on", async () => {
+		const { items } = await node.call("orders.timeline", { id: mine.id }, owner.user);
+		const follow = (after?: number) =>
+			node.call(
+				"orders.follow",
+				{ id: mine.id, ...(after === undefined ? {} : { after }) },
+				owner.user
+			);
+		const all = items.map((data, index) => ({ id: index + 1, data }));
+		expect(await follow()).toEqual({ events: all, ended: true });
+		expect(await follow(2)).toEqual({ events: all.slice(2), ended: true });
+		expect(await follow(1_000)).toEqual({ events: [], ended: true });
+		await expect(node.call("orders.follow", { id: mine.id }, somebody())).rejects.toMatchObject(
+			refused("NOT_FOUND")
+		);
+	});
+
 	it("refuses a cursor that no page of the same list gave", async () => {
 		const own = { list: "orders.list", filters: [owner.user.id, undefined] };
 		const list = (cursor: string, status?: "placed") =>

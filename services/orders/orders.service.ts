@@ -141,6 +141,16 @@ export default implement(orders)({
 				)
 			};
 		},
+		async follow(ctx) {
+			const { id, after = 0 } = ctx.params;
+			// Read before its steps: the one that ended it is then among them.
+			const { status } = await find(this.db, id, requireUser(ctx.meta));
+			const steps = await listSteps(this.db, id, after);
+			return {
+				events: steps.map((data, index) => ({ id: after + index + 1, data })),
+				ended: isTerminal(status)
+			};
+		},
 		async cancel(ctx) {
 			const user = requireUser(ctx.meta);
 			return this.transaction(tx =>

@@ -140,10 +140,15 @@ export async function insertSteps(tx: Tx, orderId: string, steps: readonly Step[
 	);
 }
 
-export async function listSteps(db: Queries, orderId: string): Promise<(Step & { at: string })[]> {
+/** The story so far, without its first `after` steps. */
+export async function listSteps(
+	db: Queries,
+	orderId: string,
+	after = 0
+): Promise<(Step & { at: string })[]> {
 	const rows = await db.query<Omit<Step, "detail"> & { at: Date; detail: string | null }>(
-		"SELECT at, step, status, by, detail FROM order_step WHERE order_id = $1 ORDER BY seq",
-		[orderId]
+		"SELECT at, step, status, by, detail FROM order_step WHERE order_id = $1 ORDER BY seq OFFSET $2",
+		[orderId, after]
 	);
 	return rows.map(({ at, step, status, by, detail }) => ({
 		at: at.toISOString(),

@@ -338,6 +338,26 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/orders/{id}/events": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/**
+		 * Follow an order, step by step, until it ends
+		 * @description Server-sent events, one for each step of the timeline; their ids are the positions in it. After an interruption `Last-Event-ID` goes on behind the last one that was seen, at any gateway. Ends with the order's last step; 204 where that was seen already.
+		 */
+		get: operations["orders.follow"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/api/v1/orders/{id}/cancel": {
 		parameters: {
 			query?: never;
@@ -883,6 +903,28 @@ export interface components {
 			 */
 			updatedAt: string;
 		};
+		/** TimelineStep */
+		TimelineStep: {
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			at: string;
+			/** @example order.created */
+			step: string;
+			/** @enum {unknown} */
+			status:
+				| "placed"
+				| "awaiting_payment"
+				| "paid"
+				| "confirmed"
+				| "cancelling"
+				| "cancelled"
+				| "refund_failed";
+			/** @example customer */
+			by: string;
+			detail?: string;
+		};
 		/** Topic */
 		Topic: {
 			/** @example order.events */
@@ -1056,7 +1098,7 @@ export interface components {
 				"application/problem+json": components["schemas"]["Problem"];
 			};
 		};
-		/** @description `NOT_ACCEPTABLE`: The answer would be JSON, which `Accept` rules out. */
+		/** @description `NOT_ACCEPTABLE`: `Accept` rules out what the answer would be. */
 		NOT_ACCEPTABLE: {
 			headers: {
 				[name: string]: unknown;
@@ -1137,6 +1179,7 @@ export type Inventory = components["schemas"]["Inventory"];
 export type Cart = components["schemas"]["Cart"];
 export type Address = components["schemas"]["Address"];
 export type Order = components["schemas"]["Order"];
+export type TimelineStep = components["schemas"]["TimelineStep"];
 export type Topic = components["schemas"]["Topic"];
 export type DeadLetter = components["schemas"]["DeadLetter"];
 export type DeadLetterFilter = components["schemas"]["DeadLetterFilter"];
@@ -3041,27 +3084,7 @@ export interface operations {
 					 *     }
 					 */
 					"application/json": {
-						items: {
-							/**
-							 * Format: date-time
-							 * @description RFC 3339, UTC
-							 */
-							at: string;
-							/** @example order.created */
-							step: string;
-							/** @enum {unknown} */
-							status:
-								| "placed"
-								| "awaiting_payment"
-								| "paid"
-								| "confirmed"
-								| "cancelling"
-								| "cancelled"
-								| "refund_failed";
-							/** @example customer */
-							by: string;
-							detail?: string;
-						}[];
+						items: components["schemas"]["TimelineStep"][];
 						remaining: {
 							/** @example stock-reserved */
 							step: string;
@@ -3092,6 +3115,86 @@ export interface operations {
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
 			422: components["responses"]["VALIDATION_ERROR"];
 			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"orders.follow": {
+		parameters: {
+			query?: never;
+			header?: {
+				"Last-Event-Id"?: number;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "at": "2026-01-02T03:04:05.000Z",
+					 *       "step": "order.created",
+					 *       "status": "placed",
+					 *       "by": "customer"
+					 *     }
+					 */
+					"text/event-stream": components["schemas"]["TimelineStep"];
+				};
+			};
+			/** @description Nothing will come any more */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			/**
+			 * @description `RATE_LIMITED`: That was too much in a short time. `Retry-After` says when to go on.
+			 *
+			 *     `TOO_MANY_STREAMS`: You follow too much at once. Close another stream first.
+			 */
+			429: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					"RateLimit-Policy"?: string;
+					RateLimit?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
 			503: components["responses"]["UNAVAILABLE"];
