@@ -95,6 +95,7 @@ describe("npm run contracts -- diff", () => {
 					subject: "order.created.v1",
 					affects: [
 						{ who: "catalog: inventory", how: "handles it" },
+						{ who: "gateway: gateway", how: "watches it" },
 						{ who: "orders", how: "records it" }
 					]
 				},
@@ -119,6 +120,7 @@ describe("npm run contracts -- diff", () => {
 		expect(output).toContain(`
 event    order.created.v1.colour has been removed
            catalog: inventory  handles it
+           gateway: gateway    watches it
            orders              records it
 `);
 		expect(output).toMatch(/New, and harmless:[^]*\nevent {4}notification\.sent\.v1\n/);

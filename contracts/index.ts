@@ -11,6 +11,7 @@ import { orders } from "./orders.ts";
 import { payments } from "./payments.ts";
 import { products } from "./products.ts";
 import { recipients } from "./recipients.ts";
+import { routes } from "./routes.ts";
 import { users } from "./users.ts";
 
 export const contracts = {
@@ -25,6 +26,7 @@ export const contracts = {
 	notifications,
 	recipients,
 	events,
+	routes,
 	usersEvents,
 	catalogEvents,
 	ordersEvents,

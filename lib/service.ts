@@ -2,11 +2,17 @@
 import type { CallingOptions, Service, ServiceBroker, ServiceSchema } from "moleculer";
 import type { Static } from "typebox";
 import { type Actions, type Events, type Fact } from "../contracts/index.ts";
-import type { ActionContract, ServiceContract } from "./contract.ts";
+import {
+	commonFailures,
+	type ActionContract,
+	type FailureContract,
+	type ServiceContract
+} from "./contract.ts";
 import type { Tx } from "./database.ts";
 import type { Envelope } from "./events/envelope.ts";
 import { keeping, keepsKeys } from "./idempotency.ts";
 import type { Meta } from "./identity.ts";
+import { toJson } from "./schema-changes.ts";
 
 /** Moleculer's `call`, narrowed to what the contracts promise. */
 export interface Caller {
@@ -67,20 +73,37 @@ interface Implementation<
 	stopped?(this: T): Promise<void>;
 }
 
-/** What the wire and Moleculer's registry see of an action. */
-const actionSchema = (contract: ActionContract, handler: unknown): object => ({
+/** What the wire and Moleculer's registry see of an action: all that a gateway needs to publish it. */
+const actionSchema = (
+	contract: ActionContract,
+	failures: ServiceContract["failures"],
+	handler: unknown
+): object => ({
 	summary: contract.summary,
+	...(contract.description ? { description: contract.description } : {}),
 	access: contract.access,
 	visibility: contract.access === "internal" ? "public" : "published",
 	// Moleculer reads `rest` itself where autoAliases are on; ours is read from the contract.
-	route: contract.rest,
-	params: contract.params,
-	result: contract.result,
+	// Copies, in which nothing stands twice: Moleculer takes that for a circle, and tells other nodes of
+	// the first place only.
+	...(contract.rest ? { route: toJson(contract.rest) } : {}),
+	params: toJson(contract.params),
+	result: toJson(contract.result),
+	failures: toJson(tableOf(contract, failures)),
+	idempotent: contract.idempotent === true,
 	...(contract.cache ? { cache: { keys: [...contract.cache.keys], ttl: contract.cache.ttl } } : {}),
 	retryPolicy: { enabled: contract.idempotent === true },
 	...(contract.timeout ? { timeout: contract.timeout } : {}),
 	handler
 });
+
+const tableOf = (
+	{ failures = [] }: ActionContract,
+	own: ServiceContract["failures"]
+): Record<string, FailureContract> => {
+	const table: Record<string, FailureContract> = { ...commonFailures, ...own };
+	return Object.fromEntries(failures.map(code => [code, table[code]!]));
+};
 
 /**
  * Joins a contract with its handlers into the schema that the broker loads. Curried, so that
@@ -88,7 +111,7 @@ const actionSchema = (contract: ActionContract, handler: unknown): object => ({
  * mixin where it needs the service's life cycle.
  */
 export const implement =
-	<C extends ServiceContract>({ name, actions }: C) =>
+	<C extends ServiceContract>({ name, actions, failures }: C) =>
 	<const X extends readonly Mixin<unknown>[] = readonly []>({
 		actions: handlers,
 		events = {},
@@ -103,6 +126,7 @@ export const implement =
 					action,
 					actionSchema(
 						contract,
+						failures,
 						keepsKeys(contract)
 							? keeping(`${name}.${action}`, contract, handlers[action] as never)
 							: handlers[action]

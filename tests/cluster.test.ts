@@ -2,7 +2,14 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { ServiceBroker } from "moleculer";
+import { Type } from "typebox";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Params } from "../contracts/common.ts";
+import { brokerOptions } from "../lib/broker.ts";
+import { readConfig } from "../lib/config.ts";
+import { contract } from "../lib/contract.ts";
+import { implement } from "../lib/service.ts";
 import { ADDRESS, Api } from "./support/api.ts";
 import { eventsOf, type ServerSentEvent } from "./support/event-source.ts";
 import { violations } from "./support/invariants.ts";
@@ -142,6 +149,53 @@ describe("a cluster with two nodes of each unit", () => {
 		expect(seen.map(({ id }) => id)).toEqual(seen.map((_, index) => String(index + 1)));
 		expect(seen.at(-1)!.data.status).toBe("confirmed");
 		await isBack("gateway-1", killed);
+	}, 60_000);
+
+	it("leads to a service that joins, at each gateway, and says 503 when it has left", async () => {
+		const late = contract({
+			name: "late",
+			failures: {},
+			actions: {
+				get: {
+					summary: "Something new",
+					access: "public",
+					rest: { route: "GET /late/:id", tag: "Late" },
+					idempotent: true,
+					params: Params({ id: Type.String() }),
+					result: Type.Object({ id: Type.String() })
+				}
+			},
+			events: {}
+		});
+		const config = readConfig({
+			NATS_URL: cluster.info().servers["nats"]!.url,
+			DATA_DIR: cluster.dataDir,
+			LOG_LEVEL: "fatal"
+		});
+		const broker = new ServiceBroker(brokerOptions(config, "late-1"));
+		broker.createService(
+			implement(late)({
+				actions: {
+					async get({ params: { id } }) {
+						return { id };
+					}
+				}
+			})
+		);
+		const statuses = async () =>
+			(await Promise.all(cluster.urls.map(url => fetch(`${url}/api/v1/late/1`)))).map(
+				({ status }) => status
+			);
+		expect(await statuses()).toEqual([404, 404]);
+		await broker.start();
+		try {
+			await eventually("the route", async () => (await statuses()).join() === "200,200");
+			const document = await (await fetch(`${cluster.urls[0]}/openapi.json`)).text();
+			expect(document).toContain('"/api/v1/late/{id}"');
+		} finally {
+			await broker.stop();
+		}
+		await eventually("that it has left", async () => (await statuses()).join() === "503,503");
 	}, 60_000);
 
 	it("serves every read while a catalog node is killed", async () => {

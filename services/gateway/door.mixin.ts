@@ -14,6 +14,7 @@ import { createCors, type Cors } from "./cors.ts";
 import { Exchange } from "./exchange.ts";
 import { Gate } from "./gate.ts";
 import { HttpServer } from "./http-server.ts";
+import type { LiveContracts } from "./live-contracts.ts";
 import { gateway, problemHeaders, problemOf } from "./problem.ts";
 import type { Route } from "./routes.ts";
 import { write } from "./writing.ts";
@@ -35,6 +36,8 @@ export interface Door {
 	readonly gate: Gate;
 	/** True from the moment that the node was asked to stop. */
 	isDraining(): boolean;
+	/** Leads to these routes from now on. */
+	setRoutes(routes: readonly Route[]): void;
 }
 
 export interface DoorOptions<Admitted> {
@@ -70,24 +73,14 @@ export const door = <Admitted>({
 	probes,
 	admit,
 	respond
-}: DoorOptions<Admitted>): Mixin<Door> => {
-	const byAction = new Map(routes.map(route => [route.action, route]));
-	return mixin<Door>({
+}: DoorOptions<Admitted>): Mixin<Door> =>
+	mixin<Door>({
 		mixins: [ApiGateway],
 		settings: {
 			// We make the server: moleculer-web's would end the process where the port is taken.
 			server: false,
 			// Never empty: that would expose every action (H1).
-			routes: [
-				{
-					path: "/",
-					mappingPolicy: "restrict",
-					mergeParams: false,
-					bodyParsers: false,
-					pathToRegexpOptions: { sensitive: true },
-					aliases: aliasesOf(routes, responders)
-				}
-			],
+			routes: [optionsOf(routes, responders)],
 			logRouteRegistration: null
 		},
 		actions: {
@@ -127,7 +120,7 @@ export const door = <Admitted>({
 					exchange.parameters = alias.match(path) || {};
 					return alias.handler.call(this, exchange);
 				}
-				const route = byAction.get(alias?.action ?? "");
+				const route: Route | undefined = this.byAction.get(alias?.action ?? "");
 				const admitted = await admit(this, exchange, route);
 				if (!route) throw this.notFound(exchange);
 				exchange.parameters = alias!.match(path) || {};
@@ -172,6 +165,22 @@ export const door = <Admitted>({
 				return failure(gateway, "METHOD_NOT_ALLOWED");
 			},
 
+			// All in one turn of the event loop: no request meets half a table.
+			setRoutes(this: any, next: readonly Route[]) {
+				this.addRoute(optionsOf(next, responders));
+				this.indexRoutes(next);
+			},
+
+			indexRoutes(this: any, all: readonly Route[]) {
+				this.byAction = new Map(all.map(route => [route.action, route]));
+				this.cors = createCors(runtimeOf(this.broker).config.CORS_ORIGINS, all);
+				// In moleculer-web's order, the most specific first.
+				this.aliasIndex = Map.groupBy(
+					this.aliases as (Alias & { readonly fullPath: string })[],
+					({ method, fullPath }) => indexKey(method, fullPath)
+				);
+			},
+
 			/** The methods that a path knows, or undefined for a path that nobody knows. */
 			allowOf(this: any, path: string): string | undefined {
 				const methods = (this.aliases as Alias[])
@@ -191,7 +200,8 @@ export const door = <Admitted>({
 				const { res, path, requestId, headers, isGone } = exchange;
 				// Too late to tell; and what is thrown here would end the process.
 				if (res.headersSent || isGone) return;
-				const problem = problemOf(error, path, requestId);
+				const { failures } = (this.live as LiveContracts | undefined) ?? {};
+				const problem = problemOf(error, path, requestId, failures);
 				const { stack = error, name, message } = error as Partial<Error>;
 				if (problem.code === "INTERNAL")
 					this.logger.error(`Request ${problem.requestId} failed:`, stack);
@@ -221,7 +231,7 @@ export const door = <Admitted>({
 			const { config, metrics } = runtimeOf(this.broker);
 			this.hasStarted = false;
 			this.trustedProxies = config.TRUST_PROXY;
-			this.cors = createCors(config.CORS_ORIGINS, routes);
+			this.indexRoutes(routes);
 			this.gate = new Gate({
 				concurrency: config.REQUEST_CONCURRENCY,
 				queue: config.REQUEST_QUEUE,
@@ -232,11 +242,6 @@ export const door = <Admitted>({
 				metrics.door.underWay.set({ state: "inside" }, inside);
 				metrics.door.underWay.set({ state: "waiting" }, waiting);
 			});
-			// In moleculer-web's order, the most specific first.
-			this.aliasIndex = Map.groupBy(
-				this.aliases as (Alias & { readonly fullPath: string })[],
-				({ method, fullPath }) => indexKey(method, fullPath)
-			);
 			this.http = new HttpServer((req, res) => void this.httpHandler(req, res));
 		},
 		async started(this: any) {
@@ -249,7 +254,6 @@ export const door = <Admitted>({
 			await (this.http as HttpServer).close(runtimeOf(this.broker).config.DRAIN_MS);
 		}
 	} as unknown as Partial<ServiceSchema>);
-};
 
 /** What helmet would put on every answer: the same each time, so it is asked once. */
 const SECURE: Readonly<Record<string, string>> = (() => {
@@ -275,6 +279,16 @@ function indexKey(method: string, path: string): string {
 	for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) parts++;
 	return `${method} ${parts}`;
 }
+
+/** The one route of moleculer-web that holds all of ours. */
+const optionsOf = (routes: readonly Route[], responders: DoorOptions<unknown>["responders"]) => ({
+	path: "/",
+	mappingPolicy: "restrict",
+	mergeParams: false,
+	bodyParsers: false,
+	pathToRegexpOptions: { sensitive: true },
+	aliases: aliasesOf(routes, responders)
+});
 
 function aliasesOf(
 	routes: readonly Route[],

@@ -1,29 +1,39 @@
 /** `/errors` and `/errors/CODE`: what `type` of a problem document leads to. */
-import { allContracts } from "../../contracts/index.ts";
+import type { ServiceContract } from "../../lib/contract.ts";
 import { commonFailure } from "../../lib/failure.ts";
 import { fixed, type Answer } from "./answer.ts";
 import { errorCatalogue, type ExplainedCode } from "./error-catalogue.ts";
 import { prefersHtml } from "./request.ts";
 
-const catalogue = errorCatalogue(allContracts);
-const byCode = new Map(catalogue.map(explained => [explained.code, explained]));
+export interface ErrorPages {
+	/** All codes, as JSON or as a page for a browser. */
+	list(accept: string | undefined): Answer;
+	/** One code. Throws NOT_FOUND. */
+	explain(code: string, accept: string | undefined): Answer;
+}
 
-/** All codes, as JSON or as a page for a browser. */
-export const listErrors = (accept: string | undefined): Answer =>
-	answerAs(accept, "Errors", { items: catalogue }, () =>
-		list(
-			catalogue.map(
-				({ code, status, messages }) =>
-					`<a href="/errors/${code}">${code}</a> (${status}): ${escape(messages[0]!)}`
-			)
-		)
-	);
-
-/** One code. Throws NOT_FOUND. */
-export function explainError(code: string, accept: string | undefined): Answer {
-	const explained = byCode.get(code);
-	if (!explained) throw commonFailure("NOT_FOUND");
-	return answerAs(accept, `${code} (${explained.status})`, explained, () => contentOf(explained));
+/** The pages about the codes of these contracts, and of the gateway. */
+export function errorPages(contracts: readonly ServiceContract[]): ErrorPages {
+	const catalogue = errorCatalogue(contracts);
+	const byCode = new Map(catalogue.map(explained => [explained.code, explained]));
+	return {
+		list: accept =>
+			answerAs(accept, "Errors", { items: catalogue }, () =>
+				list(
+					catalogue.map(
+						({ code, status, messages }) =>
+							`<a href="/errors/${code}">${code}</a> (${status}): ${escape(messages[0]!)}`
+					)
+				)
+			),
+		explain(code, accept) {
+			const explained = byCode.get(code);
+			if (!explained) throw commonFailure("NOT_FOUND");
+			return answerAs(accept, `${code} (${explained.status})`, explained, () =>
+				contentOf(explained)
+			);
+		}
+	};
 }
 
 const contentOf = ({ messages, routes }: ExplainedCode): string =>

@@ -149,9 +149,9 @@ export async function startGateway(
 	};
 	const node = await startTestNode(["gateway"], {
 		env,
-		// `events` is the gateway's own.
+		// These are the gateway's own.
 		fakes: allContracts
-			.filter(({ name }) => name !== "events")
+			.filter(({ name }) => name !== "events" && name !== "routes")
 			.map(contract => fake(contract, all, calls))
 	});
 	const port = node.broker.metadata["gatewayPort"] as number;

@@ -1,7 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { Errors, type Service } from "moleculer";
+import { Type, type TObject } from "typebox";
 import { carts } from "../../contracts/carts.ts";
+import { Params } from "../../contracts/common.ts";
+import type { RouteView } from "../../contracts/routes.ts";
+import { contract } from "../../lib/contract.ts";
+import { implement } from "../../lib/service.ts";
 import { allContracts, type Actions } from "../../contracts/index.ts";
 import { commonFailure, failure } from "../../lib/failure.ts";
 import { KEY_HEADER } from "../../lib/idempotency.ts";
@@ -13,6 +18,7 @@ import { createSigningKeys, readSigningKeys } from "../../lib/signing-keys.ts";
 import { signAccessToken } from "../../lib/access-token.ts";
 import { asyncApiDocument } from "./asyncapi.ts";
 import { errorCatalogue } from "./error-catalogue.ts";
+import type { LiveContracts } from "./live-contracts.ts";
 import {
 	cartResult,
 	orderResult,
@@ -339,6 +345,92 @@ describe("the gateway", () => {
 			);
 			expect(twice).toMatch(/^HTTP\/1.1 400 [^]*REPEATED_HEADER/);
 			expect(gateway.calls.filter(({ action }) => action === "orders.place")).toEqual([]);
+		});
+	});
+
+	describe("services that join", () => {
+		const boxes = (params: TObject = Params({ id: Type.String() })) =>
+			contract({
+				name: "boxes",
+				failures: { BOX_SHUT: { status: 409, message: "The box is shut." } },
+				actions: {
+					get: {
+						summary: "Read a box",
+						access: "public",
+						rest: { route: "GET /boxes/:id", tag: "Boxes", limit: { cost: 7 }, priority: "low" },
+						params,
+						result: Type.Object({ id: Type.String() }),
+						failures: ["BOX_SHUT"]
+					}
+				},
+				events: {}
+			});
+		const join = async (params?: TObject) => {
+			const service = boxes(params);
+			const schema = implement(service)({
+				actions: {
+					async get(ctx) {
+						const { id } = ctx.params as { id: string };
+						if (id === "shut") throw failure(service, "BOX_SHUT");
+						return { id };
+					}
+				}
+			});
+			const joined = gateway.broker.createService(schema);
+			await (joined as unknown as { _start(): Promise<void> })._start();
+			return joined;
+		};
+		const box = (id: string) => gateway.request(`/api/v1/boxes/${id}`);
+		const view = async () => {
+			const headers = await gateway.as(somebody("admin"));
+			const { items } = (await (
+				await gateway.request("/api/v1/admin/routes", { headers })
+			).json()) as {
+				items: RouteView[];
+			};
+			return items.find(({ action }) => action === "boxes.get");
+		};
+
+		it("are led to without a restart, and away or refused they are no 404", async () => {
+			expect((await box("a")).status).toBe(404);
+			const joined = await join();
+			await until(async () => (await box("a")).status === 200, "the route");
+			expect(await (await box("a")).json()).toEqual({ id: "a" });
+			const left = async () =>
+				Number(/"requests";r=(\d+)/.exec((await box("a")).headers.get("ratelimit")!)![1]);
+			expect((await left()) - (await left())).toBe(7);
+			expect(await problem(await box("shut"))).toMatchObject({ status: 409, code: "BOX_SHUT" });
+			const document = (await (await gateway.request("/openapi.json")).json()) as {
+				paths: Record<string, object>;
+			};
+			expect(Object.keys(document.paths)).toContain("/api/v1/boxes/{id}");
+			const explained = await gateway.request("/errors/BOX_SHUT");
+			expect(await explained.json()).toMatchObject({ routes: ["GET /api/v1/boxes/:id"] });
+			expect(Object.keys(document.paths)).toContain("/api/v1/orders/{id}");
+			expect(await view()).toMatchObject({ state: "routed", route: "GET /boxes/:id" });
+
+			await gateway.broker.destroyService(joined);
+			const away = await box("a");
+			expect([away.status, (await problem(away))["code"]]).toEqual([503, "UNAVAILABLE"]);
+			await until(async () => (await view())?.state === "away", "that it is away");
+
+			const other = await join(Params({ id: Type.Integer() }));
+			const refused = await until(async () => {
+				const seen = await view();
+				return seen?.state === "refused" && seen;
+			}, "that it is refused");
+			expect(refused.refusals).toMatchObject([{ node: gateway.broker.nodeID }]);
+			expect((await box("1")).status).toBe(503);
+			expect(await gateway.node.runtime.metrics.text()).toContain("valence_contracts_refused 1");
+			await gateway.broker.destroyService(other);
+			await until(async () => (await view())?.state === "away", "that it is away again");
+		});
+
+		it("are told of to admins only", async () => {
+			const response = await gateway.request("/api/v1/admin/routes", {
+				headers: await gateway.as(somebody("staff"))
+			});
+			expect(response.status).toBe(403);
 		});
 	});
 
@@ -893,7 +985,12 @@ describe("the gateway", () => {
 				routes: expect.arrayContaining(["GET /api/v1/users/me"])
 			});
 			const { items } = (await (await gateway.request("/errors")).json()) as { items: unknown[] };
-			expect(items).toEqual(errorCatalogue(allContracts));
+			// With what has joined above.
+			const { live } = gateway.broker.getLocalService("gateway") as unknown as {
+				live: LiveContracts;
+			};
+			expect(live.contracts).toEqual(expect.arrayContaining([...allContracts]));
+			expect(items).toEqual(errorCatalogue(live.contracts));
 			const unknown = await gateway.request("/errors/NO_SUCH_CODE");
 			expect((await problem(unknown))["code"]).toBe("NOT_FOUND");
 		});

@@ -1,7 +1,9 @@
 /** The only door: every action that has a route, for those who may call it. */
 import type { CallingOptions, ServiceBroker } from "moleculer";
+import { Gauge } from "prom-client";
 import { allContracts } from "../../contracts/index.ts";
 import type { Config } from "../../lib/config.ts";
+import type { ActionContract, ServiceContract } from "../../lib/contract.ts";
 import { traceparentOf } from "../../lib/context.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { failure } from "../../lib/failure.ts";
@@ -17,33 +19,46 @@ import { readBody } from "./body.ts";
 import { networkOf } from "./client-address.ts";
 import { DOCS_PATHS, docsFile } from "./docs-page.ts";
 import { door, type Responder } from "./door.mixin.ts";
-import { explainError, listErrors } from "./error-pages.ts";
+import { errorPages, type ErrorPages } from "./error-pages.ts";
 import { EventStreams } from "./event-streams.ts";
 import type { Exchange } from "./exchange.ts";
 import { follow, STREAM_TYPE } from "./follow.ts";
 import { groupHealth, health, PATIENCE_MS, readiness, type AskGroup } from "./health.ts";
 import { keyOf } from "./idempotency-key.ts";
 import { Limits, type Admission } from "./limits.ts";
+import { announcedBy, LiveContracts } from "./live-contracts.ts";
 import { openApiDocument } from "./openapi.ts";
-import { onlyHeader, parameterReader } from "./parameters.ts";
+import { onlyHeader, parameterReader, type ReadParameters } from "./parameters.ts";
 import { gateway, problemOf } from "./problem.ts";
 import { accepts } from "./request.ts";
 import { Revocations } from "./revocations.ts";
 import { routesOf, type Route } from "./routes.ts";
 
 const routes = routesOf(allContracts);
-const readers = new Map(routes.map(route => [route, parameterReader(route)]));
 /** What has to be there before requests make sense. */
 const needed = allContracts.filter(({ actions }) => Object.keys(actions).length > 0);
+
+const readers = new WeakMap<ActionContract, ReadParameters>();
+/** Compiled once for a contract, whatever else joins or leaves. */
+function readerOf(route: Route): ReadParameters {
+	const known = readers.get(route.contract);
+	if (known) return known;
+	const reader = parameterReader(route);
+	readers.set(route.contract, reader);
+	return reader;
+}
+routes.forEach(readerOf);
 
 interface Session {
 	readonly broker: ServiceBroker;
 	readonly revocations: Revocations;
 	readonly authenticator: Authenticator;
 	readonly config: Config;
+	readonly live: LiveContracts;
 	readonly streams: EventStreams;
 	readonly ask: AskGroup;
-	readonly document: Answer;
+	document: Answer;
+	errors: ErrorPages;
 	/** Undefined where they are switched off. */
 	readonly limits: Limits | undefined;
 	isReady(): boolean;
@@ -51,8 +66,9 @@ interface Session {
 }
 
 const REVOCATIONS_EVERY_MS = 30_000;
+const CONTRACTS_PAUSE_MS = 100;
 
-/** What the gateway knows between requests: keys, ended sessions, who has done how much, its own document. */
+/** What the gateway knows between requests: keys, ended sessions, who has done how much, where it leads. */
 const session = () =>
 	mixin<Session>({
 		created(this: any) {
@@ -75,7 +91,14 @@ const session = () =>
 				total: this.config.STREAMS_TOTAL,
 				isDraining: () => this.isDraining()
 			});
-			this.document = openApiAnswer(this.config);
+			this.live = new LiveContracts(allContracts);
+			this.document = openApiAnswer(allContracts, this.config);
+			this.errors = errorPages(allContracts);
+			this.refusals = new Gauge({
+				name: "valence_contracts_refused",
+				help: "Actions that a node announces with a contract that this gateway cannot lead to",
+				registers: [runtimeOf(this.broker).metrics.registry]
+			});
 			if (this.config.RATE_LIMIT_FACTOR > 0) this.limits = new Limits(this.config, this.logger);
 			this.revocationsReadAt = undefined;
 			// Every second, so that a gateway which starts before the others does not let ended sessions in for long.
@@ -92,6 +115,24 @@ const session = () =>
 				for (const revocation of await callerOf(this.broker).call("auth.revocations", {}))
 					this.revocations.add(revocation);
 				this.revocationsReadAt = Date.now();
+			},
+
+			/** Leads to what has joined, and says what it refuses. */
+			lookAtContracts(this: any) {
+				const live = this.live as LiveContracts;
+				const before = JSON.stringify(live.refused);
+				if (live.update(announcedBy(this.broker))) {
+					live.routes.forEach(readerOf);
+					this.setRoutes(live.routes);
+					this.document = openApiAnswer(live.contracts, this.config);
+					this.errors = errorPages(live.contracts);
+				}
+				this.refusals.set(live.refused.length);
+				if (before === JSON.stringify(live.refused)) return;
+				for (const { action, node, reasons } of live.refused)
+					this.logger.error(
+						`${action} of the node ${node} is not called: its contract does not fit. ${reasons.join(" ")}`
+					);
 			},
 
 			// Once everything was there the node stays ready: when one group fails, the door still leads to the others.
@@ -112,12 +153,20 @@ const session = () =>
 		events: {
 			"$broker.started"(this: any) {
 				this.ticker.start();
+			},
+			// Many come at once where a node joins or leaves.
+			"$services.changed"(this: any) {
+				this.contractsTimer ??= setTimeout(() => {
+					this.contractsTimer = undefined;
+					this.lookAtContracts();
+				}, CONTRACTS_PAUSE_MS).unref();
 			}
 		},
 		async started(this: any) {
 			await this.limits?.open();
 		},
 		async stopped(this: any) {
+			clearTimeout(this.contractsTimer);
 			this.streams.stop();
 			await this.ticker.stop();
 			this.limits?.close();
@@ -129,8 +178,11 @@ const documentAnswer = (document: object): Answer =>
 		"Cache-Control": "no-cache"
 	});
 
-const openApiAnswer = ({ PUBLIC_URL = "/" }: Config): Answer =>
-	documentAnswer(openApiDocument(allContracts, { serverUrl: PUBLIC_URL.replace(/(?<=.)\/$/, "") }));
+const openApiAnswer = (
+	contracts: readonly ServiceContract[],
+	{ PUBLIC_URL = "/" }: Config
+): Answer =>
+	documentAnswer(openApiDocument(contracts, { serverUrl: PUBLIC_URL.replace(/(?<=.)\/$/, "") }));
 
 const asyncApi = documentAnswer(asyncApiDocument(allContracts));
 
@@ -171,8 +223,9 @@ async function respond(
 		throw failure(gateway, "NOT_ACCEPTABLE", {
 			detail: `The answer would be ${type}, which \`Accept\` rules out.`
 		});
+	if (service.live.isRefused(action)) throw failure(gateway, "UNAVAILABLE");
 	const body = await readBody(req);
-	const params = readers.get(route)!({
+	const params = readerOf(route)({
 		path: parameters,
 		query,
 		headers: req.headersDistinct,
@@ -194,18 +247,22 @@ async function respond(
 		deadline,
 		signal
 	} as CallingOptions);
-	const result = failuresOnly ? await forgiving(calling, admission) : await calling;
+	const result = failuresOnly ? await forgiving(service, calling, admission) : await calling;
 	return answerOf(route, result, route.method === "GET" ? req.headers : undefined);
 }
 
 /** What succeeds, or fails through no fault of the caller, does not count as an attempt. */
-async function forgiving<T>(calling: Promise<T>, admission: Admission | undefined): Promise<T> {
+async function forgiving<T>(
+	{ live }: Session,
+	calling: Promise<T>,
+	admission: Admission | undefined
+): Promise<T> {
 	try {
 		const result = await calling;
 		await admission?.forgive();
 		return result;
 	} catch (error) {
-		if (problemOf(error, "", "").status >= 500) await admission?.forgive();
+		if (problemOf(error, "", "", live.failures).status >= 500) await admission?.forgive();
 		throw error;
 	}
 }
@@ -248,10 +305,11 @@ export default implement(gateway)({
 					return conditional(asyncApi, req.headers);
 				},
 				async "/errors"({ req }) {
-					return conditional(listErrors(req.headers.accept), req.headers);
+					return conditional(this.errors.list(req.headers.accept), req.headers);
 				},
 				async "/errors/:code"({ req, parameters }) {
-					return conditional(explainError(parameters["code"]!, req.headers.accept), req.headers);
+					const explained = this.errors.explain(parameters["code"]!, req.headers.accept);
+					return conditional(explained, req.headers);
 				},
 				...Object.fromEntries(
 					DOCS_PATHS.map(path => [

@@ -77,7 +77,8 @@ export interface Problem {
 	readonly errors?: readonly FieldProblem[];
 }
 
-const DECLARED: ReadonlyMap<string, FailureContract> = new Map(
+/** The failures that this code knows. */
+export const DECLARED: ReadonlyMap<string, FailureContract> = new Map(
 	Object.entries(
 		Object.assign(
 			{},
@@ -114,12 +115,17 @@ interface Thrown {
 
 /**
  * The problem document for anything that was thrown. Only declared failures speak for themselves;
- * everything else is INTERNAL and tells nothing.
+ * everything else is INTERNAL and tells nothing. `joined` are those of services that this code does not know.
  */
-export function problemOf(error: unknown, instance: string, requestId: string): Problem {
+export function problemOf(
+	error: unknown,
+	instance: string,
+	requestId: string,
+	joined: ReadonlyMap<string, FailureContract> = new Map()
+): Problem {
 	const thrown = (typeof error === "object" && error !== null ? error : {}) as Thrown;
-	const code = codeOf(thrown);
-	const { status, message } = DECLARED.get(code)!;
+	const code = codeOf(thrown, joined);
+	const { status, message } = (DECLARED.get(code) ?? joined.get(code))!;
 	const told =
 		code === thrown.type && thrown.name === "MoleculerClientError"
 			? String(thrown.message)
@@ -137,10 +143,13 @@ export function problemOf(error: unknown, instance: string, requestId: string): 
 	};
 }
 
-function codeOf({ name, code, type }: Thrown): string {
+function codeOf(
+	{ name, code, type }: Thrown,
+	joined: ReadonlyMap<string, FailureContract>
+): string {
 	// Its own class and not a subclass: that is what failure() throws, and what libraries rarely do.
-	if (name === "MoleculerClientError" && DECLARED.get(String(type))?.status === code)
-		return String(type);
+	const declared = DECLARED.get(String(type)) ?? joined.get(String(type));
+	if (name === "MoleculerClientError" && declared?.status === code) return String(type);
 	if (name === "ValidationError") return "VALIDATION_ERROR";
 	if (OUTAGES.has(String(name))) return "UNAVAILABLE";
 	// moleculer-web's, for a path that cannot be decoded.

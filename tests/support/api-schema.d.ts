@@ -429,6 +429,23 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/admin/routes": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** What this gateway leads to, and which contracts it refuses */
+		get: operations["routes.list"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/health": {
 		parameters: {
 			query?: never;
@@ -3694,6 +3711,80 @@ export interface operations {
 					"application/problem+json": components["schemas"]["Problem"];
 				};
 			};
+		};
+	};
+	"routes.list": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "action": "text",
+					 *           "route": "text",
+					 *           "state": "routed",
+					 *           "refusals": [
+					 *             {
+					 *               "node": "text",
+					 *               "reasons": [
+					 *                 "text"
+					 *               ]
+					 *             }
+					 *           ]
+					 *         }
+					 *       ]
+					 *     }
+					 */
+					"application/json": {
+						items: {
+							action: string;
+							route: string | null;
+							/**
+							 * @description `away`: no node has it now. `refused`: a node announces something else under this name than what is published; it is not called
+							 * @enum {unknown}
+							 */
+							state: "routed" | "away" | "refused";
+							refusals: {
+								node: string;
+								reasons: string[];
+							}[];
+						}[];
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
 	"gateway.health": {
