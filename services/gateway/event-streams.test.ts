@@ -201,20 +201,20 @@ describe("a stream of events", () => {
 describe("a stream for who has gone already", () => {
 	it("ends before it begins", async () => {
 		begin();
-		const outcome = new Promise<number>(done =>
-			server.removeAllListeners("request").once("request", (_, res: ServerResponse) =>
-				res.once("close", async () => {
-					const first = await story.read(0);
-					await streams.run(res, { of: "it", first, after: 0, read: story.read });
-					done(streams.running);
-				})
-			)
-		);
+		const lateRun = async (res: ServerResponse) => {
+			const first = await story.read(0);
+			await streams.run(res, { of: "it", first, after: 0, read: story.read });
+			return streams.running;
+		};
+		const { promise, resolve } = Promise.withResolvers<number>();
+		server
+			.removeAllListeners("request")
+			.once("request", (_, res: ServerResponse) => res.once("close", () => resolve(lateRun(res))));
 		const { port } = server.address() as AddressInfo;
 		const request = get({ port, host: "127.0.0.1" });
 		request.on("error", () => {});
 		server.once("request", () => request.destroy());
-		expect(await outcome).toBe(0);
+		expect(await promise).toBe(0);
 	});
 });
 

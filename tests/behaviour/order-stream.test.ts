@@ -10,7 +10,7 @@ async function slowOrder() {
 	const { id } = await someProduct();
 	await api.request("PUT", `/cart/items/${id}`, { token, body: { quantity: 1 } });
 	const { body } = await api.checkOut(token, { method: "tok_slow", wait: 0 });
-	return { token, id: body.id as string };
+	return { token, id: body.id };
 }
 const streamOf = (base: string, id: string) => `${base}/api/v1/orders/${id}/events`;
 
