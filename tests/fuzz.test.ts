@@ -11,6 +11,7 @@ import { allContracts } from "../contracts/index.ts";
 import type { Role } from "../contracts/users.ts";
 import { signAccessToken } from "../lib/access-token.ts";
 import { UNITS } from "../lib/config.ts";
+import { encodeCursor } from "../lib/cursor.ts";
 import { readSigningKeys, type SigningKeys } from "../lib/signing-keys.ts";
 import { uuidv7 } from "../lib/uuid.ts";
 import { openApiDocument } from "../services/gateway/openapi.ts";
@@ -80,7 +81,7 @@ describe("hostile requests", () => {
 				.spyOn(console, method)
 				.mockImplementation((...all: unknown[]) => void logged.push(all.map(String).join(" ")));
 		process.on("unhandledRejection", note);
-		node = await startTestNode(UNITS, { env: { LOG_LEVEL: "debug" } });
+		node = await startTestNode(UNITS, { env: { LOG_LEVEL: "debug", RATE_LIMIT_FACTOR: "0" } });
 		await loadDemoData(node.config, () => {});
 		keys = readSigningKeys(process.env["TEST_AUTH_KEYS"]);
 		port = node.broker.metadata["gatewayPort"] as number;
@@ -225,13 +226,23 @@ describe("hostile requests", () => {
 			body: { login: "customer@valence.test", password: "valence-demo-2026" }
 		});
 		const guest = (await api.get("/cart")).headers.get("x-cart-token");
+		const nextOf = async (path: string, token?: string) =>
+			(await api.get<{ nextCursor: string }>(path, token)).body.nextCursor;
 		const many = <T>(make: (index: number) => T) => Array.from({ length: 200 }, (__, i) => make(i));
 		return {
 			id: [own, hers],
 			ids: [["orders-17"], ["users-1", "catalog-2"]],
 			productId: [product.id, product.id, uuidv7()],
 			idOrSlug: [product.id, product.slug, product.categoryId],
-			cursor: [page.nextCursor],
+			// Of each list as it is asked for without a filter, and of one with.
+			cursor: [
+				page.nextCursor,
+				...(await Promise.all([
+					nextOf("/products?limit=1"),
+					nextOf("/orders?limit=1", await tokenOf("staff"))
+				])),
+				encodeCursor({ list: "events.deadLetters", filters: Array(5).fill(undefined) }, null)
+			],
 			login: ["customer@valence.test", PRIVATE],
 			password: [SECRET, "valence-demo-2026"],
 			refreshToken: [session.body.refreshToken, "A".repeat(43)],

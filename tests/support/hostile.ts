@@ -75,13 +75,17 @@ function plausible({ name, schema, example }: Parameter, known: Known): fc.Arbit
 		...(schema["type"] === "integer" ? [fc.integer({ min: 0, max: 120 })] : []),
 		...(schema["type"] === "boolean" ? [fc.boolean()] : []),
 		...(schema["format"] === "uuid" ? [fc.uuid()] : []),
-		...(name === "cursor" ? [value.map(toCursor)] : [])
+		...(name === "cursor" ? [forgedCursor(known["cursor"]!)] : [])
 	];
 	return fc.oneof(...(ways.length > 0 ? ways : [fc.constant("lamp")])).map(String);
 }
 
-/** As cursors of lists are made. */
-const toCursor = (keys: unknown): string => Buffer.from(JSON.stringify(keys)).toString("base64url");
+/** Cursors that name their list as one of these does, and anything as the place in it. */
+const forgedCursor = (real: readonly string[]): fc.Arbitrary<string> =>
+	fc.tuple(fc.constantFrom(...real), value).map(([cursor, place]) => {
+		const [list] = JSON.parse(Buffer.from(cursor, "base64url").toString()) as unknown[];
+		return Buffer.from(JSON.stringify([list, place])).toString("base64url");
+	});
 
 /** Names and proper values of the parameters, of which the optional ones may be left out. */
 const properPairs = (
