@@ -10,7 +10,7 @@ const from = (remoteAddress: string, forwarded: string | undefined, trusted: num
 	);
 
 describe("a client's address", () => {
-	it("is its socket's, whatever its headers say, where no proxy is trusted", () => {
+	it("is its socket's, whatever its headers say, where no proxy is trusted (H6)", () => {
 		expect(from("::ffff:10.1.2.3", "6.6.6.6", 0)).toBe("10.1.2.3");
 		expect(from("2001:db8::1", undefined, 0)).toBe("2001:db8::1");
 	});

@@ -55,7 +55,7 @@ describe("the limits", () => {
 		expect(seconds).toBeLessThanOrEqual(60);
 	});
 
-	it("count addresses that nobody knows, other methods, preflights and bad tokens", async () => {
+	it("count addresses that nobody knows, other methods, preflights and bad tokens (H6)", async () => {
 		await start();
 		const { length } = await statuses(FEW / 4, () => gateway.request("/nowhere"));
 		await statuses(length, () => gateway.request("/api/v1/products/%E0%A4%A"));
@@ -103,7 +103,7 @@ describe("the limits", () => {
 		expect((await read()).status).toBe(200);
 	});
 
-	it("are not fooled by an address that a client makes up", async () => {
+	it("are not fooled by an address that a client makes up (H6)", async () => {
 		await start();
 		const spoof = (i: number) =>
 			gateway.request("/nowhere", { headers: { "x-forwarded-for": `10.0.0.${i}` } });
@@ -121,7 +121,7 @@ describe("the limits", () => {
 		expect((await statuses(FEW + 1, sameNetwork)).at(-1)).toBe(429);
 	});
 
-	it("come before the body is read", async () => {
+	it("come before the body is read (H6)", async () => {
 		await start();
 		await statuses(FEW, () => gateway.request("/nowhere"));
 		// Announced, and never sent.
@@ -207,7 +207,7 @@ describe("the limits of several gateways", () => {
 			body: JSON.stringify({ login: "ada", password: RIGHT })
 		});
 
-	it("hold in total", async () => {
+	it("hold in total (H6)", async () => {
 		await start(2);
 		const found: number[] = [];
 		for (let i = 0; i < FEW * 2; i++) {
