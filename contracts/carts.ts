@@ -1,6 +1,6 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, Money, Params, Timestamp } from "./common.ts";
+import { Id, IfMatch, Money, Params, Timestamp } from "./common.ts";
 
 const CartToken = Type.String({
 	pattern: "^[A-Za-z0-9_-]{43}$",
@@ -13,6 +13,8 @@ const rest = {
 	headers: { "x-cart-token": "cartToken" },
 	responseHeaders: { "X-Cart-Token": "cartToken" }
 } as const;
+/** Where nobody else's change shall be lost. */
+const changing = { ...rest, headers: { ...rest.headers, "if-match": "ifMatch" } } as const;
 
 export const Cart = Type.Object(
 	{
@@ -62,18 +64,19 @@ export const carts = contract({
 		clear: {
 			summary: "Empty the cart",
 			access: "public",
-			rest: { ...rest, route: "DELETE /cart" },
+			rest: { ...changing, route: "DELETE /cart" },
 			idempotent: true,
-			params: Params(guest),
+			params: Params({ ...guest, ifMatch: Type.Optional(IfMatch) }),
 			result: Cart
 		},
 		setItem: {
 			summary: "Put so many of a product into the cart",
 			access: "public",
-			rest: { ...rest, route: "PUT /cart/items/:productId" },
+			rest: { ...changing, route: "PUT /cart/items/:productId" },
 			idempotent: true,
 			params: Params({
 				...guest,
+				ifMatch: Type.Optional(IfMatch),
 				productId: Id,
 				quantity: Type.Integer({ minimum: 1, maximum: 999 })
 			}),
@@ -83,9 +86,9 @@ export const carts = contract({
 		removeItem: {
 			summary: "Take a product out of the cart",
 			access: "public",
-			rest: { ...rest, route: "DELETE /cart/items/:productId" },
+			rest: { ...changing, route: "DELETE /cart/items/:productId" },
 			idempotent: true,
-			params: Params({ ...guest, productId: Id }),
+			params: Params({ ...guest, ifMatch: Type.Optional(IfMatch), productId: Id }),
 			result: Cart
 		},
 		merge: {

@@ -94,6 +94,12 @@ export const Address = Type.Object(
 );
 export type Address = Static<typeof Address>;
 
+/**
+ * For the header `If-Match`: the versions of which the object must still have one. The gateway reads them
+ * from the tags, the first part of which is the version.
+ */
+export const IfMatch = Type.Array(Type.Integer({ minimum: 0 }), { maxItems: 50 });
+
 /** The key by which a client repeats a command without repeating its effect. */
 export const IdempotencyKey = Type.String({
 	pattern: "^[\\x21-\\x7e]{1,255}$",

@@ -5,6 +5,7 @@ import {
 	EventPage,
 	Id,
 	IdempotencyKey,
+	IfMatch,
 	Money,
 	Nullable,
 	Page,
@@ -215,12 +216,16 @@ export const orders = contract({
 			rest: {
 				route: "POST /orders/:id/cancel",
 				tag: "Orders",
-				headers: { "idempotency-key": "idempotencyKey" },
+				headers: { "idempotency-key": "idempotencyKey", "if-match": "ifMatch" },
 				required: ["idempotency-key"],
 				etag
 			},
 			idempotent: true,
-			params: Params({ ...orderId, idempotencyKey: IdempotencyKey }),
+			params: Params({
+				...orderId,
+				idempotencyKey: IdempotencyKey,
+				ifMatch: Type.Optional(IfMatch)
+			}),
 			result: Order,
 			failures: ["NOT_FOUND", "ORDER_CLOSED", "IDEMPOTENCY_KEY_REUSED"]
 		}

@@ -34,6 +34,14 @@ export const commonFailure = (
 ): Errors.MoleculerClientError =>
 	failure({ name: "", actions: {}, events: {}, failures: {} }, code, data);
 
+/**
+ * Throws VERSION_MISMATCH where `If-Match` names versions, and the object has none of them (RFC 9110,
+ * 13.1.1). To be asked in the transaction that changes the object, once that is locked.
+ */
+export function requireVersion(ifMatch: readonly number[] | undefined, version: number): void {
+	if (ifMatch && !ifMatch.includes(version)) throw commonFailure("VERSION_MISMATCH");
+}
+
 /** Whether an error is the declared failure with this code, thrown here or by a remote service. */
 export const isFailure = (error: unknown, code: string): boolean =>
 	error instanceof Error && (error as { type?: unknown }).type === code;

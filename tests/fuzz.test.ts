@@ -253,6 +253,7 @@ describe("hostile requests", () => {
 			cartToken: [guest],
 			"X-Cart-Token": [guest],
 			"Idempotency-Key": ["own", ...many(() => uuidv7())],
+			"If-Match": ["*", '"1-0"', ...many(i => `"${i}"`)],
 			Prefer: ["wait=1"]
 		};
 	}

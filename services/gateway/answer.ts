@@ -96,6 +96,19 @@ export function knownTag(etag: string, condition: Condition): string | undefined
 	return undefined;
 }
 
+/**
+ * The versions that `If-Match` names by tags of ours (RFC 9110, 13.1.1); undefined for `*`, which any version
+ * fits. A weak tag, or one that nobody made here, fits none.
+ */
+export function versionsOf(ifMatch: string): number[] | undefined {
+	const tags = ifMatch.split(",").map(tag => tag.trim());
+	if (tags.includes("*")) return undefined;
+	return tags
+		.map(tag => /^"(0|[1-9]\d{0,14})(?:-[^"+]*)?"$/.exec(untagged(tag).etag)?.[1])
+		.filter(version => version !== undefined)
+		.map(Number);
+}
+
 /** What depends on who asks, or carries tokens, is never kept; the rest must be asked for again each time. */
 const cacheControl = ({ contract, service }: Route): string =>
 	contract.access !== "public" || service === "auth" ? "no-store" : "private, no-cache";

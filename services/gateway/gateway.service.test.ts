@@ -8,7 +8,7 @@ import type { RouteView } from "../../contracts/routes.ts";
 import { contract } from "../../lib/contract.ts";
 import { implement } from "../../lib/service.ts";
 import { allContracts, type Actions } from "../../contracts/index.ts";
-import { commonFailure, failure } from "../../lib/failure.ts";
+import { commonFailure, failure, requireVersion } from "../../lib/failure.ts";
 import { KEY_HEADER } from "../../lib/idempotency.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
@@ -59,6 +59,10 @@ describe("the gateway", () => {
 					const key = (ctx as unknown as { headers: Record<string, unknown> }).headers[KEY_HEADER];
 					keys.push(key);
 					if (key === "slow") throw commonFailure("IDEMPOTENCY_IN_PROGRESS");
+					return cartResult;
+				},
+				"carts.removeItem": async ({ params }) => {
+					requireVersion(params.ifMatch, 1);
 					return cartResult;
 				},
 				"orders.follow": ctx => followed(ctx),
@@ -678,6 +682,20 @@ describe("the gateway", () => {
 				(await gateway.request("/api/v1/products/lamp", { headers: { "if-none-match": '"4-8"' } }))
 					.status
 			).toBe(200);
+		});
+
+		it("tell the action which versions If-Match allows, by the tags of whatever coding", async () => {
+			const change = (tags: string) =>
+				gateway.request(`/api/v1/cart/items/${productResult.id}`, {
+					method: "DELETE",
+					headers: { "if-match": tags }
+				});
+			expect((await change('"1-0", "3-0+br"')).status).toBe(200);
+			expect(gateway.calls.at(-1)!.params).toMatchObject({ ifMatch: [1, 3] });
+			expect((await change("*")).status).toBe(200);
+			expect(gateway.calls.at(-1)!.params).not.toHaveProperty("ifMatch");
+			const stale = await change('W/"1-0"');
+			expect([stale.status, (await problem(stale))["code"]]).toEqual([412, "VERSION_MISMATCH"]);
 		});
 
 		it("have the status, Location and headers that the route declares", async () => {

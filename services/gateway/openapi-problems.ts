@@ -48,7 +48,8 @@ export const codesOf = ({ contract, rest }: Route): Set<string> => {
 		...EVERY_ROUTE,
 		...(access === "staff" || access === "admin" ? ["FORBIDDEN"] : []),
 		...(required.some(name => name !== "if-match") ? ["HEADER_REQUIRED"] : []),
-		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED", "VERSION_MISMATCH"] : []),
+		...(required.includes("if-match") ? ["PRECONDITION_REQUIRED"] : []),
+		...(rest.headers?.["if-match"] ? ["VERSION_MISMATCH"] : []),
 		...(keepsKeys(contract) ? ["IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED"] : []),
 		...(rest.stream ? ["TOO_MANY_STREAMS"] : []),
 		...(rest.idempotencyKey === "refused" ? ["IDEMPOTENCY_KEY_REFUSED"] : [])

@@ -1,9 +1,10 @@
 /** The contracts as an OpenAPI 3.1 document. Their schemas are JSON Schema 2020-12 already, as 3.1 wants it. */
-import type { TSchema } from "typebox";
+import { Type, type TSchema } from "typebox";
 import { IdempotencyKey, type EventPage } from "../../contracts/common.ts";
 import type { RestContract, ServiceContract } from "../../lib/contract.ts";
 import { takesKey } from "./idempotency-key.ts";
 import { exampleOf, hasExample } from "./openapi-examples.ts";
+import { isIfMatch } from "./parameters.ts";
 import { problems, PROBLEM_SCHEMA, sharedResponses } from "./openapi-problems.ts";
 import { Components, type Json } from "./openapi-schemas.ts";
 import { SYSTEM, systemPaths } from "./openapi-system.ts";
@@ -91,7 +92,9 @@ function parameterOf(
 	{ contract, rest }: Route,
 	components: Components
 ): Json {
-	const declared = contract.params.properties[name]!;
+	const taken = contract.params.properties[name]!;
+	// Clients name tags, of which the action is told the versions.
+	const declared = isIfMatch(source) ? TagList : taken;
 	const { description, examples: _, ...schema } = components.refer(declared);
 	const isRequired =
 		source.in === "path" ||
@@ -107,6 +110,10 @@ function parameterOf(
 		...(isRequired || hasExample(declared) ? { example: exampleOf(declared) } : {})
 	};
 }
+
+const TagList = Type.String({
+	description: "Do it only where the object still has this `ETag`, or one of these"
+});
 
 const KEY_PARAMETER: Json = {
 	name: "Idempotency-Key",

@@ -17,7 +17,7 @@ const action = {
 		{
 			id: Type.Integer(),
 			key: Type.String({ pattern: "^k" }),
-			version: Type.Optional(Type.Integer()),
+			version: Type.Optional(Type.Array(Type.Integer())),
 			limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
 			price: Type.Optional(Type.Number()),
 			dry: Type.Optional(Type.Boolean()),
@@ -56,13 +56,13 @@ describe("parameters", () => {
 				parts({
 					query: "dry=true&q=a+b%26c&&price=1.5",
 					body: { note: "n" },
-					headers: { "idempotency-key": ["k1"], "if-match": ["3"] }
+					headers: { "idempotency-key": ["k1"], "if-match": ['"3-1999"'] }
 				})
 			)
 		).toEqual({
 			id: 7,
 			key: "k1",
-			version: 3,
+			version: [3],
 			limit: 20,
 			price: 1.5,
 			dry: true,
@@ -151,6 +151,19 @@ describe("parameters", () => {
 		expect(() => strict(parts())).toThrow(
 			expect.objectContaining({ type: "PRECONDITION_REQUIRED", code: 428 })
 		);
+	});
+
+	it.each<[string, number[] | undefined]>([
+		['"4"', [4]],
+		['"4-2026-01-02T03%3A04%3A05.000Z"', [4]],
+		['"4-7+br" , "5-7+gzip"', [4, 5]],
+		["*", undefined],
+		['W/"4"', []],
+		['4, "04", "x", "", "-4", "4+zip", "99999999999999999999"', []],
+		['"4""5"', []]
+	])("have the versions that If-Match names: %s", (tags, versions) => {
+		const { version } = read(parts({ headers: { "idempotency-key": ["k1"], "if-match": [tags] } }));
+		expect(version).toEqual(versions);
 	});
 
 	it("must be properly encoded", () => {

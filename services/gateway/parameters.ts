@@ -2,8 +2,9 @@
 import type { TSchema } from "typebox";
 import { commonFailure, failure } from "../../lib/failure.ts";
 import { createAjv, fieldErrors, type FieldError } from "../../lib/validator.ts";
+import { versionsOf } from "./answer.ts";
 import { gateway } from "./problem.ts";
-import type { Route } from "./routes.ts";
+import type { Route, Source } from "./routes.ts";
 
 export interface RequestParts {
 	/** Decoded. */
@@ -41,7 +42,9 @@ export function parameterReader({ contract, rest, sources }: Route): ReadParamet
 					: source.in === "header"
 						? onlyHeader(source.name, headers)
 						: undefined;
-			if (text !== undefined) params[name] = fromText(schemas[name], text);
+			if (text === undefined) continue;
+			const value = isIfMatch(source) ? versionsOf(text) : fromText(schemas[name], text);
+			if (value !== undefined) params[name] = value;
 		}
 		for (const [name, text] of parseQuery(query))
 			take("query", name, fromText(schemas[name], text));
@@ -104,6 +107,10 @@ function fromText(schema: TSchema | undefined, text: string): unknown {
 	if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
 	return text;
 }
+
+/** Whether it is the header whose tags are read as versions. */
+export const isIfMatch = (source: Source): boolean =>
+	source.in === "header" && source.name === "if-match";
 
 /** Clients know a header by its own name and not by the parameter's. */
 function inTermsOfRequest(error: FieldError, sources: Route["sources"]): FieldError {

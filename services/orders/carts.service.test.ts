@@ -48,6 +48,31 @@ describe("a user's cart", () => {
 		expect(await node.call("carts.get", {}, user)).toEqual(cleared);
 	});
 
+	it("changes only where it is still as If-Match has it", async () => {
+		const user = somebody();
+		const { id: productId } = catalog.put(aProduct());
+		const put = (quantity: number, ifMatch?: number[]) =>
+			node.call("carts.setItem", { productId, quantity, ...(ifMatch ? { ifMatch } : {}) }, user);
+		// Nothing was ever put into it.
+		await expect(put(1, [1])).rejects.toMatchObject(refused("VERSION_MISMATCH"));
+		expect(await put(1, [0])).toMatchObject({ version: 1 });
+		// Of two who have seen the same, the first one wins.
+		const both = await Promise.allSettled([put(2, [1]), put(3, [1])]);
+		expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+		const cart = await node.call("carts.get", {}, user);
+		expect(cart.version).toBe(2);
+
+		for (const ifMatch of [[], [1]]) {
+			const stale = refused("VERSION_MISMATCH");
+			await expect(
+				node.call("carts.removeItem", { productId, ifMatch }, user)
+			).rejects.toMatchObject(stale);
+			await expect(node.call("carts.clear", { ifMatch }, user)).rejects.toMatchObject(stale);
+		}
+		expect(await node.call("carts.get", {}, user)).toEqual(cart);
+		expect(await node.call("carts.clear", { ifMatch: [9, 2] }, user)).toMatchObject({ items: [] });
+	});
+
 	it("is the user's own, whatever token is sent along", async () => {
 		const [ada, bob] = [somebody(), somebody()];
 		const product = catalog.put(aProduct());

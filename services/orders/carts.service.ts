@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { carts, type Cart } from "../../contracts/carts.ts";
+import type { Actions } from "../../contracts/index.ts";
 import type { Tx } from "../../lib/database.ts";
-import { failure } from "../../lib/failure.ts";
+import { failure, requireVersion } from "../../lib/failure.ts";
 import { requireUser, type Meta } from "../../lib/identity.ts";
 import { implement, type Caller } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
@@ -10,9 +11,11 @@ import {
 	cartIdOf,
 	deleteCart,
 	findCart,
+	lockCart,
 	putItem,
 	removeItems,
 	touchCart,
+	type CartLine,
 	type StoredCart
 } from "./carts.store.ts";
 
@@ -40,6 +43,24 @@ async function show(
 	return { ...priceCart(cart, products), ...(cartToken ? { cartToken } : {}) };
 }
 
+type Change = Pick<Actions["carts.setItem"]["params"], "ifMatch">;
+
+/** Throws VERSION_MISMATCH and CART_FULL. */
+async function putIn(tx: Tx, id: string, { ifMatch, ...line }: Change & CartLine): Promise<void> {
+	requireVersion(ifMatch, (await touchCart(tx, id)) - 1);
+	if (!(await putItem(tx, id, line))) throw failure(carts, "CART_FULL");
+}
+
+/** One product, or all. Throws VERSION_MISMATCH. */
+async function takeOut(
+	tx: Tx,
+	id: string,
+	{ ifMatch, productId }: Change & { productId?: string }
+): Promise<void> {
+	requireVersion(ifMatch, await lockCart(tx, id));
+	await removeItems(tx, id, productId);
+}
+
 /** Puts the guest's things into the user's cart and ends the guest's. Throws CART_FULL. */
 async function takeOver(tx: Tx, mine: string, guests: string): Promise<void> {
 	await touchCart(tx, mine);
@@ -64,7 +85,7 @@ export default implement(carts)({
 		},
 		async clear(ctx) {
 			const owner = ownerOf(ctx.meta, ctx.params);
-			await this.transaction(tx => removeItems(tx, owner.id));
+			await this.transaction(tx => takeOut(tx, owner.id, ctx.params));
 			return show(ctx, await findCart(this.db, owner.id), owner);
 		},
 		async setItem(ctx) {
@@ -72,15 +93,12 @@ export default implement(carts)({
 			const owner = ownerOf(ctx.meta, ctx.params);
 			const [product] = await ctx.call("products.lookup", { ids: [productId] });
 			if (product?.status !== "active") throw failure(carts, "PRODUCT_NOT_AVAILABLE");
-			await this.transaction(async tx => {
-				await touchCart(tx, owner.id);
-				if (!(await putItem(tx, owner.id, ctx.params))) throw failure(carts, "CART_FULL");
-			});
+			await this.transaction(tx => putIn(tx, owner.id, ctx.params));
 			return show(ctx, await findCart(this.db, owner.id), owner);
 		},
 		async removeItem(ctx) {
 			const owner = ownerOf(ctx.meta, ctx.params);
-			await this.transaction(tx => removeItems(tx, owner.id, ctx.params.productId));
+			await this.transaction(tx => takeOut(tx, owner.id, ctx.params));
 			return show(ctx, await findCart(this.db, owner.id), owner);
 		},
 		async merge(ctx) {

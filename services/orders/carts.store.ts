@@ -45,7 +45,10 @@ export async function findCart(db: Queries, id: string): Promise<StoredCart> {
 	};
 }
 
-/** Locks the cart until the transaction ends, makes it where it is new, and counts its version up. */
+/**
+ * Locks the cart until the transaction ends, makes it where it is new, and counts its version up. Answers
+ * the new version.
+ */
 export async function touchCart(tx: Tx, id: string): Promise<number> {
 	const row = await tx.one<{ version: number }>(
 		`INSERT INTO cart (id) VALUES ($1) ON CONFLICT (id) DO UPDATE
@@ -55,10 +58,17 @@ export async function touchCart(tx: Tx, id: string): Promise<number> {
 	return row!.version;
 }
 
-/** Takes a product out, or all of them. A cart that holds no such thing is left as it is. */
+/** Locks the cart, before its lines as everybody does it, and answers its version. */
+export async function lockCart(tx: Tx, id: string): Promise<number> {
+	const row = await tx.one<{ version: number }>(
+		"SELECT version FROM cart WHERE id = $1 FOR UPDATE",
+		[id]
+	);
+	return row?.version ?? 0;
+}
+
+/** Takes a product out, or all of them. A cart that holds no such thing is left as it is. It must be locked. */
 export async function removeItems(tx: Tx, id: string, productId?: string): Promise<void> {
-	// Locked before its lines, as everybody else does it.
-	await tx.query("SELECT 1 FROM cart WHERE id = $1 FOR UPDATE", [id]);
 	const removed = await tx.query(
 		"DELETE FROM cart_item WHERE cart_id = $1 AND product_id = coalesce($2, product_id) RETURNING 1",
 		[id, productId ?? null]

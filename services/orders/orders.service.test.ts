@@ -371,7 +371,11 @@ describe("a cancellation", () => {
 		inventory.answer = "nothing";
 		const { user, buy } = await shopper(node, catalog);
 		const { id } = await buy();
-		await cancel(id, user);
+		const { version } = await node.call("orders.get", { id }, user);
+		await expect(
+			node.call("orders.cancel", { id, idempotencyKey: "k", ifMatch: [version - 1] }, user)
+		).rejects.toMatchObject(refused("VERSION_MISMATCH"));
+		await node.call("orders.cancel", { id, idempotencyKey: "k", ifMatch: [version] }, user);
 		expect(await cancel(id, user)).toMatchObject({ id, reason: "CUSTOMER" });
 		await ended(node, id, user);
 		expect(await cancel(id, user)).toMatchObject({ status: "cancelled" });

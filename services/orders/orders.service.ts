@@ -6,7 +6,7 @@ import { currentContext } from "../../lib/context.ts";
 import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
-import { failure } from "../../lib/failure.ts";
+import { failure, requireVersion } from "../../lib/failure.ts";
 import { isStaff, requireUser, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
@@ -49,10 +49,16 @@ async function find(db: Queries, id: string, user: Identity): Promise<Order> {
 	return stored.order;
 }
 
-async function cancelOrder(tx: Tx, id: string, user: Identity, config: Config): Promise<Order> {
+async function cancelOrder(
+	tx: Tx,
+	{ id, ifMatch }: { id: string; ifMatch?: number[] },
+	user: Identity,
+	config: Config
+): Promise<Order> {
 	const stored = await findOrderForUpdate(tx, id);
 	if (!stored || (stored.userId !== user.id && !isStaff(user))) throw failure(orders, "NOT_FOUND");
 	const { life, order } = stored;
+	requireVersion(ifMatch, order.version);
 	if (life.status === "cancelling" || life.status === "cancelled") return order;
 	if (!isCancellable(life)) throw failure(orders, "ORDER_CLOSED");
 	const by = stored.userId === user.id ? "customer" : "staff";
@@ -154,7 +160,7 @@ export default implement(orders)({
 		async cancel(ctx) {
 			const user = requireUser(ctx.meta);
 			return this.transaction(tx =>
-				cancelOrder(tx, ctx.params.id, user, runtimeOf(this.broker).config)
+				cancelOrder(tx, ctx.params, user, runtimeOf(this.broker).config)
 			);
 		}
 	},

@@ -2247,6 +2247,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
 				/** @description With it the command takes effect once within 24 hours, however often it is sent */
 				"Idempotency-Key"?: string;
 			};
@@ -2309,6 +2311,15 @@ export interface operations {
 					"application/problem+json": components["schemas"]["Problem"];
 				};
 			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
@@ -2337,6 +2348,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
 				/** @description With it the command takes effect once within 24 hours, however often it is sent */
 				"Idempotency-Key"?: string;
 			};
@@ -2422,6 +2435,15 @@ export interface operations {
 					"application/problem+json": components["schemas"]["Problem"];
 				};
 			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
@@ -2450,6 +2472,8 @@ export interface operations {
 			header?: {
 				/** @description Names a guest's cart */
 				"X-Cart-Token"?: string;
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
 				/** @description With it the command takes effect once within 24 hours, however often it is sent */
 				"Idempotency-Key"?: string;
 			};
@@ -2512,6 +2536,15 @@ export interface operations {
 				headers: {
 					/** @description Seconds */
 					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
 					[name: string]: unknown;
 				};
 				content: {
@@ -3226,6 +3259,8 @@ export interface operations {
 				 * @example 3f6f2a54-order-1
 				 */
 				"Idempotency-Key": string;
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
 			};
 			path: {
 				/**
@@ -3331,6 +3366,15 @@ export interface operations {
 				headers: {
 					/** @description Seconds */
 					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
 					[name: string]: unknown;
 				};
 				content: {
