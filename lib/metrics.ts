@@ -23,12 +23,13 @@ export class Metrics {
 export class DoorMetrics {
 	readonly refused: Counter<"code">;
 	readonly underWay: Gauge<"state">;
+	readonly streams: Gauge;
 
 	constructor(registry: Registry) {
 		const registers = [registry];
 		this.refused = new Counter({
 			name: "valence_gateway_refused_total",
-			help: "Requests that were turned away: RATE_LIMITED, OVERLOADED or UNAVAILABLE",
+			help: "Requests that were turned away: RATE_LIMITED, TOO_MANY_STREAMS, OVERLOADED or UNAVAILABLE",
 			labelNames: ["code"],
 			registers
 		});
@@ -36,6 +37,11 @@ export class DoorMetrics {
 			name: "valence_gateway_requests",
 			help: "Requests that are worked on, and that wait for their turn",
 			labelNames: ["state"],
+			registers
+		});
+		this.streams = new Gauge({
+			name: "valence_gateway_streams",
+			help: "Streams of server-sent events that are open",
 			registers
 		});
 	}

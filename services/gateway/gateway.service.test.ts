@@ -515,6 +515,10 @@ describe("the gateway", () => {
 			const other = await open(await gateway.as(somebody()));
 			expect(other.response.status).toBe(200);
 			expect((await gateway.request("/api/v1/cart", { headers: who })).status).toBe(200);
+			await until(
+				async () => /^valence_gateway_streams 3$/m.test(await gateway.node.runtime.metrics.text()),
+				"a figure that tells of them"
+			);
 			opened[0].close();
 			const next = await until(async () => {
 				const again = await open(who);

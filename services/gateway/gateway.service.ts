@@ -91,13 +91,15 @@ const session = () =>
 				total: this.config.STREAMS_TOTAL,
 				isDraining: () => this.isDraining()
 			});
+			const { metrics } = runtimeOf(this.broker);
+			metrics.onRead(async () => metrics.door.streams.set(this.streams.running));
 			this.live = new LiveContracts(allContracts);
 			this.document = openApiAnswer(allContracts, this.config);
 			this.errors = errorPages(allContracts);
 			this.refusals = new Gauge({
 				name: "valence_contracts_refused",
 				help: "Actions that a node announces with a contract that this gateway cannot lead to",
-				registers: [runtimeOf(this.broker).metrics.registry]
+				registers: [metrics.registry]
 			});
 			if (this.config.RATE_LIMIT_FACTOR > 0) this.limits = new Limits(this.config, this.logger);
 			this.revocationsReadAt = undefined;
