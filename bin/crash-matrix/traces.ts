@@ -1,6 +1,6 @@
 /** What a command has left behind, as databases and stream have it. */
 import { connectNats } from "../../lib/nats.ts";
-import { STREAM } from "../../lib/events/jetstream.ts";
+import { durableName, STREAM } from "../../lib/events/jetstream.ts";
 import { READER } from "../chaos/contract.ts";
 import type { Scene } from "./ground.ts";
 
@@ -89,7 +89,7 @@ async function inStream(
 	const nats = await connectNats(natsUrl, "crash-matrix");
 	try {
 		const manager = await nats.jetstreamManager({ timeout: 2_000 });
-		const { state } = await manager.streams.info(STREAM);
+		const { state, created } = await manager.streams.info(STREAM);
 		let [copies, at] = [0, 0];
 		for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
 			const message = await manager.streams.getMessage(STREAM, { seq });
@@ -98,7 +98,7 @@ async function inStream(
 			at = seq;
 		}
 		const reader = await manager.consumers
-			.info(STREAM, `${READER.name}__account`)
+			.info(STREAM, durableName(READER.name, "account", created))
 			.catch(() => undefined);
 		return { copies, acknowledged: at > 0 && (reader?.ack_floor.stream_seq ?? 0) >= at };
 	} finally {

@@ -166,18 +166,24 @@ describe.each([
 		expect(await consumer.attempts()).toEqual([]);
 	});
 
-	it("waits longer after each failure, within bounds", async () => {
+	it("waits longer after each trouble of the database, however often the event was delivered before", async () => {
 		const consumer = new Consumer({ ordered });
 		const event = eventOf();
-		consumer.before = databaseIsAway;
-		for (const deliveries of [1, 2, 5, 8, 20, 1_000]) {
+		const expectDelay = async (deliveries: number, delay: number) => {
 			const verdict = await consumer.deliver(event, deliveries);
-			const delay = Math.min(30_000, 100 * 2 ** Math.min(10, deliveries));
 			expect(verdict).toEqual({ done: false, delayMs: expect.any(Number) });
 			const { delayMs } = verdict as { delayMs: number };
 			expect(delayMs / delay).toBeGreaterThanOrEqual(0.75);
 			expect(delayMs / delay).toBeLessThanOrEqual(1.25);
-		}
+		};
+		consumer.before = databaseIsAway;
+		for (let tries = 1; tries <= 12; tries++)
+			await expectDelay(20, Math.min(30_000, 100 * 2 ** Math.min(10, tries)));
+		await expectDelay(2, 400);
+		consumer.before = async () => {};
+		expect((await consumer.deliver(eventOf())).done).toBe(true);
+		consumer.before = databaseIsAway;
+		await expectDelay(20, 200);
 	});
 
 	it("makes a dead letter of an event that always fails", async () => {

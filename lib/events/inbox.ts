@@ -41,8 +41,6 @@ export interface InboxOptions {
 /** Tries that may end in an error of the handler or a crash; retryable trouble does not count. */
 export const MAX_ATTEMPTS = 8;
 const MAX_DELAY_MS = 30_000;
-/** After trouble that is not the event's own, and holds up its aggregate: however often it was delivered before. */
-const MAX_RETRYABLE_DELAY_MS = 2_000;
 /** Statements that wait are ended before, and tried again without being counted. */
 const HANDLER_BUDGET_MS = 5_000;
 /** Events in one transaction, where many wait. More would hold locks for long and save little. */
@@ -55,8 +53,8 @@ const PATIENCE_UNBEGUN_MS = 1_000;
 const LOOK_EVERY_MS = { least: 5, most: 25 };
 
 const retry = (delayMs: number): Verdict => ({ done: false, delayMs });
-const backoff = (tries: number, mostMs = MAX_DELAY_MS): Verdict =>
-	retry(Math.min(mostMs, 100 * 2 ** Math.min(tries, 10)) * (0.75 + Math.random() / 2));
+const backoff = (tries: number): Verdict =>
+	retry(Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(tries, 10)) * (0.75 + Math.random() / 2));
 
 /** Why an event went to the dead letters. */
 export const REASONS = {
@@ -163,6 +161,8 @@ export class Inbox {
 	readonly #waiting: Delivery[] = [];
 	#isLooking = false;
 	#running = 0;
+	/** Retryable troubles since the last event was handled. */
+	#troubles = 0;
 	/** Events that this process has sent back because a predecessor was missing; that was no attempt. */
 	readonly #early = new Set<string>();
 
@@ -492,7 +492,8 @@ export class Inbox {
 		});
 		if (retryable) {
 			this.#logger.warn(`${what} is tried again: ${String(error)}`);
-			return backoff(deliveries, MAX_RETRYABLE_DELAY_MS);
+			// One that was delivered often does not wait long for a trouble that is over: it holds up its aggregate.
+			return backoff(Math.min(deliveries, ++this.#troubles));
 		}
 		this.#logger.error(`${what} failed (delivery ${deliveries}):`, error);
 		return this.#failed(event, deliveries, error).catch(() => backoff(deliveries));
@@ -530,6 +531,7 @@ export class Inbox {
 	}
 
 	#countHandled(event: Envelope): void {
+		this.#troubles = 0;
 		this.#metrics.handled.inc({ consumer: this.consumer });
 		this.#metrics.recordedToHandled.observe(
 			{ consumer: this.consumer },

@@ -57,6 +57,8 @@ interface Subscription {
 	readonly subscriber: Subscriber;
 	readonly aggregateType: string;
 	readonly underway: Map<JsMsg, Promise<void>>;
+	/** Its consumer in the stream as it was when that was looked at last. */
+	durable: string;
 	messages: ConsumerMessages | undefined;
 	/** The place of the oldest message that the consumer is not done with, looked up not long ago. */
 	oldest: Promise<number | undefined> | undefined;
@@ -179,6 +181,7 @@ export class JetStream implements EventStream {
 				subscriber,
 				aggregateType,
 				underway: new Map(),
+				durable: "",
 				messages: undefined,
 				oldest: undefined,
 				stopping: false,
@@ -319,6 +322,7 @@ export class JetStream implements EventStream {
 	}
 
 	async #consumers(): Promise<ConsumerState[]> {
+		const { created } = await this.#manager.streams.info(STREAM);
 		const infos: ConsumerInfo[] = [];
 		for await (const info of this.#manager.consumers.list(STREAM)) infos.push(info);
 		return Promise.all(
@@ -326,6 +330,7 @@ export class JetStream implements EventStream {
 				const [consumer, aggregateType] = info.name.split("__");
 				// Not one of ours: somebody looks on.
 				if (!consumer || !aggregateType) return [];
+				if (info.name !== durableName(consumer, aggregateType, created)) return [];
 				return [this.#consumerState(consumer, aggregateType, info)];
 			})
 		);
@@ -357,7 +362,13 @@ export class JetStream implements EventStream {
 
 	async #ensureConsumer(subscription: Subscription): Promise<void> {
 		const { subscriber, aggregateType } = subscription;
-		const name = durableName(subscriber.name, aggregateType);
+		const { created } = await this.#manager.streams.info(STREAM);
+		const name = durableName(subscriber.name, aggregateType, created);
+		if (name !== subscription.durable) {
+			subscription.durable = name;
+			// It asks for messages by the name of before, which is gone with the stream that it was of.
+			void subscription.messages?.close();
+		}
 		const changeable: Partial<ConsumerConfig> = {
 			ack_wait: nanos(this.#settings.ackWaitMs),
 			max_ack_pending: MAX_ACK_PENDING,
@@ -417,17 +428,13 @@ export class JetStream implements EventStream {
 
 	/** Pulls until told to stop, and starts over whatever happens to the server or the consumer. */
 	async #pull(subscription: Subscription): Promise<void> {
-		const { subscriber, aggregateType } = subscription;
 		const beat = setInterval(() => {
 			for (const message of subscription.underway.keys()) message.working();
 			// Well within the wait, also for a process that is busy.
 		}, this.#settings.ackWaitMs / 3);
 		while (!subscription.stopping) {
 			try {
-				const pull = await this.#client.consumers.get(
-					STREAM,
-					durableName(subscriber.name, aggregateType)
-				);
+				const pull = await this.#client.consumers.get(STREAM, subscription.durable);
 				subscription.messages = await pull.consume({
 					max_messages: MAX_PULLED,
 					idle_heartbeat: 1_000,
@@ -476,13 +483,12 @@ export class JetStream implements EventStream {
 
 	/** Undefined where it cannot be said at the moment. */
 	#oldest(subscription: Subscription): Promise<number | undefined> {
-		const { subscriber, aggregateType } = subscription;
+		const { aggregateType } = subscription;
 		const look = async () => {
 			const { state } = await this.#manager.streams.info(STREAM);
 			// Nothing was ever dropped: what is missing is being published again, after a loss.
 			if (state.first_seq <= 1) return undefined;
-			const name = durableName(subscriber.name, aggregateType);
-			const { ack_floor } = await this.#manager.consumers.info(STREAM, name);
+			const { ack_floor } = await this.#manager.consumers.info(STREAM, subscription.durable);
 			return (await this.#next(aggregateType, ack_floor.stream_seq + 1))?.seq;
 		};
 		if (!subscription.oldest) {
@@ -509,9 +515,13 @@ const unreachableOr = (error: unknown): unknown =>
 		: error;
 
 const SUBJECTS = "events.>";
-/** Durable names bear no dots. */
-const durableName = (consumer: string, aggregateType: string): string =>
-	`${consumer}__${aggregateType}`;
+/**
+ * Of one life of the stream. An acknowledgement names its consumer and a place: under a name that
+ * the next life had again, one of a delivery from before would settle whatever stands there now.
+ * Durable names bear no dots.
+ */
+export const durableName = (consumer: string, aggregateType: string, epoch: string): string =>
+	`${consumer}__${aggregateType}__${epoch.replace(/\D/g, "")}`;
 
 function parse(message: JsMsg): Envelope | undefined {
 	try {

@@ -9,7 +9,7 @@ import { until } from "../../tests/support/until.ts";
 import { readConfig } from "../config.ts";
 import { NatsUnreachableError } from "../nats.ts";
 import type { Envelope } from "./envelope.ts";
-import { JetStream, STREAM } from "./jetstream.ts";
+import { durableName, JetStream, STREAM } from "./jetstream.ts";
 import { DONE, type Consume, type EventStream, type Receipt, type Verdict } from "./stream.ts";
 
 const subscribe = (
@@ -322,9 +322,11 @@ describe.each(streamsUnderTest())("the %s", (_name, under) => {
 		await subscribe(stream, name, ["inventory"], first.consume);
 		await first.has(1);
 		await stream.unsubscribe(name);
-		await stream.publish(event);
+		const { epoch } = await stream.publish(event);
 		const dying = await connect({ servers: under.url.split(",") });
-		const taken = await dying.jetstream().consumers.get(STREAM, `${name}__inventory`);
+		const taken = await dying
+			.jetstream()
+			.consumers.get(STREAM, durableName(name, "inventory", epoch));
 		expect((await taken.next())!.json()).toMatchObject({ id: event.id });
 		await dying.close();
 		const consumer = new Recorder([event]);
@@ -417,6 +419,30 @@ describe("the jetstream stream, when NATS", () => {
 		expect(consumer.seen.at(-1)!.id).toBe(after.id);
 		// Another process remade the stream; it must not speak of the lost one.
 		expect((await publishUntilTaken(idle, last)).epoch).toBe(receipt.epoch);
+	});
+
+	it("comes back without anything, does not take an acknowledgement of before for one of what stands there now", async () => {
+		const stream = await under.open();
+		const [before, after] = [newEvent(), newEvent()];
+		const seen: string[] = [];
+		let settle = () => {};
+		await subscribe(stream, newName(), ["inventory"], async ({ id }) => {
+			seen.push(id);
+			if (id === before.id) await new Promise<void>(resolve => (settle = resolve));
+			if (id === after.id && seen.filter(other => other === id).length === 1) {
+				settle();
+				return { done: false, delayMs: 500 };
+			}
+			return DONE;
+		});
+		const { sequence } = await stream.publish(before);
+		await until(() => seen.length > 0, "it is held");
+		await nats.kill();
+		nats.emptyStore();
+		await nats.start();
+		for (let next = 1; next < sequence; next++) await publishUntilTaken(stream, newEvent());
+		expect((await publishUntilTaken(stream, after)).sequence).toBe(sequence);
+		await until(() => seen.filter(id => id === after.id).length === 2, "it comes again");
 	});
 
 	it("is away, can be closed all the same", async () => {
