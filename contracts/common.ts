@@ -58,9 +58,19 @@ export const pageParams = {
 	)
 };
 
+/** For lists that can be counted at little cost. */
+export const totalParam = {
+	withTotal: Type.Optional(
+		Type.Boolean({ description: "Whether to count all that the list would hold, on all its pages" })
+	)
+};
+
 export const Page = <T extends TSchema>(item: T) =>
 	Type.Object({
 		items: Type.Array(item),
+		total: Type.Optional(
+			Type.Integer({ minimum: 0, description: "On all pages; where it was asked for" })
+		),
 		nextCursor: Nullable(
 			Type.String({ description: "Null on the last page", examples: ["WyJkZXNrLWxhbXAiXQ"] })
 		)

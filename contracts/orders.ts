@@ -10,6 +10,7 @@ import {
 	Nullable,
 	Page,
 	pageParams,
+	totalParam,
 	Params,
 	Timestamp
 } from "./common.ts";
@@ -149,7 +150,7 @@ export const orders = contract({
 			access: "user",
 			rest: { route: "GET /orders", tag: "Orders" },
 			idempotent: true,
-			params: Params({ status: Type.Optional(OrderStatus), ...pageParams }),
+			params: Params({ status: Type.Optional(OrderStatus), ...pageParams, ...totalParam }),
 			result: Page(Order),
 			failures: ["INVALID_CURSOR"]
 		},

@@ -1,6 +1,16 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, IdOrSlug, Money, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
+import {
+	Id,
+	IdOrSlug,
+	Money,
+	Page,
+	pageParams,
+	Params,
+	Text,
+	Timestamp,
+	totalParam
+} from "./common.ts";
 
 export const Product = Type.Object(
 	{
@@ -55,7 +65,8 @@ export const products = contract({
 				maxPrice: Type.Optional(MinorUnits),
 				inStock: Type.Optional(Type.Boolean()),
 				sort: Type.Optional(Type.Enum(["relevance", "newest", "price", "-price", "name"])),
-				...pageParams
+				...pageParams,
+				...totalParam
 			}),
 			result: Page(Product),
 			failures: ["INVALID_CURSOR"]

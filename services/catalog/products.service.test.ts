@@ -287,6 +287,15 @@ describe("pages", () => {
 		expect(whole.nextCursor).toBeNull();
 	});
 
+	it("tell how many there are on all of them, where that is asked for", async () => {
+		const params: Params = { category: "ties", limit: 20, withTotal: true };
+		const first = await node.call("products.list", params);
+		const second = await node.call("products.list", { ...params, cursor: first.nextCursor! });
+		expect([first.total, second.total]).toEqual([45, 45]);
+		expect((await node.call("products.list", { ...params, minPrice: 1_000_000 })).total).toBe(0);
+		expect(await node.call("products.list", { category: "ties" })).not.toHaveProperty("total");
+	});
+
 	it("neither repeat nor skip when a product is added before them", async () => {
 		const params: Params = { category: "ties", sort: "newest", limit: 30 };
 		const first = await node.call("products.list", params);

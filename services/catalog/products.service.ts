@@ -3,7 +3,7 @@ import { failure } from "../../lib/failure.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { cursorTo, positionOf, sortOf } from "./product-search.ts";
-import { findProduct, lookupProducts, searchProducts } from "./products.store.ts";
+import { countProducts, findProduct, lookupProducts, searchProducts } from "./products.store.ts";
 
 export default implement(products)({
 	mixins: [events("catalog")],
@@ -16,6 +16,7 @@ export default implement(products)({
 			const last = found.length > limit ? found[limit - 1]! : undefined;
 			return {
 				items: found.slice(0, limit).map(({ product }) => product),
+				...(params.withTotal ? { total: await countProducts(this.db, params) } : {}),
 				nextCursor: last ? cursorTo(params, last.position) : null
 			};
 		},

@@ -95,17 +95,21 @@ const ORDERS: Record<Sort, Order> = {
 };
 
 // PostgreSQL plans with the values at hand and drops the filters whose value is null.
-const statement = ({ key, type, descending }: Order): string => `
-	SELECT ${COLUMNS}, ${key} AS key
-	FROM ${TABLES}
-	WHERE p.status = 'active'
+const FILTERS = `p.status = 'active'
 		AND ($1::text IS NULL OR p.search @@ ${WORDS})
 		AND ($2::uuid IS NULL AND $3::text IS NULL OR p.category_id IN (
 			SELECT below.id FROM category c JOIN category below ON below.path @> ARRAY[c.slug]
 			WHERE c.id = $2::uuid OR c.slug = $3::text))
 		AND ($4::bigint IS NULL OR p.price_amount >= $4::bigint)
 		AND ($5::bigint IS NULL OR p.price_amount <= $5::bigint)
-		AND ($6::boolean IS NULL OR (coalesce(s.on_hand - s.reserved, 0) > 0) = $6::boolean)
+		AND ($6::boolean IS NULL OR (coalesce(s.on_hand - s.reserved, 0) > 0) = $6::boolean)`;
+
+const COUNT = `SELECT count(*)::int AS total FROM ${TABLES} WHERE ${FILTERS}`;
+
+const statement = ({ key, type, descending }: Order): string => `
+	SELECT ${COLUMNS}, ${key} AS key
+	FROM ${TABLES}
+	WHERE ${FILTERS}
 		AND ($8::uuid IS NULL OR (${key}, p.id) ${descending ? "<" : ">"} ($7::${type}, $8::uuid))
 	ORDER BY ${descending ? `${key} DESC, p.id DESC` : `${key}, p.id`}
 	LIMIT $9::int`;
@@ -119,20 +123,31 @@ export interface Found {
 	readonly position: Position;
 }
 
-/** At most `limit` active products that fit the search, behind the position if there is one. */
-export async function searchProducts(
-	db: Queries,
-	{ q, category, minPrice, maxPrice, inStock }: SearchParams,
-	{ sort, after, limit }: { sort: Sort; after: Position | undefined; limit: number }
-): Promise<Found[]> {
+function filtersOf({ q, category, minPrice, maxPrice, inStock }: SearchParams): unknown[] {
 	const { id, slug } = category === undefined ? { id: null, slug: null } : idOrSlug(category);
-	const rows = await db.query<Row & { key: never }>(STATEMENTS[sort], [
+	return [
 		q === undefined ? null : wordsOf(q),
 		id,
 		slug,
 		minPrice ?? null,
 		maxPrice ?? null,
-		inStock ?? null,
+		inStock ?? null
+	];
+}
+
+/** How many active products fit the search, on all pages. */
+export async function countProducts(db: Queries, params: SearchParams): Promise<number> {
+	return (await db.one<{ total: number }>(COUNT, filtersOf(params)))!.total;
+}
+
+/** At most `limit` active products that fit the search, behind the position if there is one. */
+export async function searchProducts(
+	db: Queries,
+	params: SearchParams,
+	{ sort, after, limit }: { sort: Sort; after: Position | undefined; limit: number }
+): Promise<Found[]> {
+	const rows = await db.query<Row & { key: never }>(STATEMENTS[sort], [
+		...filtersOf(params),
 		after?.key ?? null,
 		after?.id ?? null,
 		limit

@@ -469,6 +469,16 @@ describe("reading orders", () => {
 		await cancel(ids[0]!, user);
 		await ended(node, ids[0]!, user);
 
+		const counted = await node.call("orders.list", { limit: 2, withTotal: true }, user);
+		expect(counted).toMatchObject({ total: 5, items: [{ id: ids[0] }, { id: ids[1] }] });
+		const cancelled = await node.call(
+			"orders.list",
+			{ status: "cancelled", withTotal: true },
+			user
+		);
+		expect(cancelled.total).toBe(1);
+		expect(await node.call("orders.list", {}, user)).not.toHaveProperty("total");
+
 		const seen: string[] = [];
 		let cursor: string | null = null;
 		do {

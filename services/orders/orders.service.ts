@@ -14,7 +14,13 @@ import { events } from "../../mixins/events.mixin.ts";
 import { findDeadline, timers } from "../../mixins/timers.mixin.ts";
 import { checkOut, readCart } from "./checkout.ts";
 import { isCancellable, isTerminal, REMAINING, type Signal } from "./order.ts";
-import { findOrder, findOrderForUpdate, listOrders, listSteps } from "./orders.store.ts";
+import {
+	findOrder,
+	findOrderForUpdate,
+	countOrders,
+	listOrders,
+	listSteps
+} from "./orders.store.ts";
 import { PAYMENT_TIMER, signal, STOCK_TIMER, TIMER_OF } from "./saga.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -124,14 +130,18 @@ export default implement(orders)({
 				: this.waiters.wait(order.id, ms, read, isAtRest, currentContext().signal);
 		},
 		async list(ctx) {
-			const { status, cursor, limit = 20 } = ctx.params;
+			const { status, cursor, limit = 20, withTotal } = ctx.params;
 			const userId = ownerFilter(requireUser(ctx.meta));
 			const listing = { list: "orders.list", filters: [userId, status] };
 			const before = cursor === undefined ? undefined : readCursor(listing, cursor);
 			const items = await listOrders(this.db, { userId, status, before, limit: limit + 1 });
 			const more = items.length > limit;
 			const page = items.slice(0, limit);
-			return { items: page, nextCursor: more ? encodeCursor(listing, page.at(-1)!.id) : null };
+			return {
+				items: page,
+				...(withTotal ? { total: await countOrders(this.db, { userId, status }) } : {}),
+				nextCursor: more ? encodeCursor(listing, page.at(-1)!.id) : null
+			};
 		},
 		async get(ctx) {
 			return find(this.db, ctx.params.id, requireUser(ctx.meta));

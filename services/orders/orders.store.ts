@@ -90,6 +90,19 @@ export interface OrderFilter {
 	readonly limit: number;
 }
 
+/** How many orders there are, of all pages. */
+export async function countOrders(
+	db: Queries,
+	{ userId, status }: Pick<OrderFilter, "userId" | "status">
+): Promise<number> {
+	const row = await db.one<{ total: number }>(
+		`SELECT count(*)::int AS total FROM orders
+		 WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::text IS NULL OR status = $2)`,
+		[userId ?? null, status ?? null]
+	);
+	return row!.total;
+}
+
 /** Newest first: ids are UUIDv7 and sort by age. */
 export async function listOrders(
 	db: Queries,

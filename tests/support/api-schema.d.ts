@@ -1824,6 +1824,8 @@ export interface operations {
 				limit?: number;
 				/** @description `nextCursor` of the page before */
 				cursor?: string;
+				/** @description Whether to count all that the list would hold, on all its pages */
+				withTotal?: boolean;
 			};
 			header?: never;
 			path?: never;
@@ -1872,6 +1874,8 @@ export interface operations {
 					 */
 					"application/json": {
 						items: components["schemas"]["Product"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
 						nextCursor: string | null;
 					};
 				};
@@ -2907,6 +2911,8 @@ export interface operations {
 				limit?: number;
 				/** @description `nextCursor` of the page before */
 				cursor?: string;
+				/** @description Whether to count all that the list would hold, on all its pages */
+				withTotal?: boolean;
 			};
 			header?: never;
 			path?: never;
@@ -2968,6 +2974,8 @@ export interface operations {
 					 */
 					"application/json": {
 						items: components["schemas"]["Order"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
 						nextCursor: string | null;
 					};
 				};
@@ -3549,6 +3557,8 @@ export interface operations {
 					 */
 					"application/json": {
 						items: components["schemas"]["DeadLetter"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
 						nextCursor: string | null;
 					};
 				};
