@@ -10,7 +10,7 @@ import type { Database } from "../database.ts";
 import { EventMetrics } from "../metrics.ts";
 import type { Envelope } from "./envelope.ts";
 import { healOutbox, takeBack } from "./healing.ts";
-import { STREAM } from "./jetstream.ts";
+import { durableName, STREAM } from "./jetstream.ts";
 import { Relay } from "./relay.ts";
 import { DONE, type EventStream } from "./stream.ts";
 
@@ -167,14 +167,17 @@ describe("a stream", () => {
 		};
 		// What a copy of the stream without its consumers would do: the stream ends before them.
 		const { admin, jsm } = await manager();
-		const { config } = await jsm.streams.info(STREAM);
+		const { config, created } = await jsm.streams.info(STREAM);
 		await under.close();
-		const backup = await jsm.consumers.info(STREAM, "witness__session");
+		const backup = await jsm.consumers.info(STREAM, durableName("witness", "session", created));
 		expect(backup.delivered.stream_seq).toBe(9);
 		await jsm.streams.delete(STREAM);
-		await jsm.streams.add(config);
+		const copy = await jsm.streams.add(config);
+		const durable = durableName("witness", "session", copy.created);
 		await jsm.consumers.add(STREAM, {
 			...backup.config,
+			name: durable,
+			durable_name: durable,
 			deliver_policy: "by_start_sequence" as never,
 			opt_start_seq: 50
 		});

@@ -54,7 +54,8 @@ class Consumer {
 		concurrency = 8,
 		name = `consumer-${randomUUID()}`,
 		batch = false,
-		budgetMs = 5_000
+		budgetMs = 5_000,
+		patienceMs = 60
 	} = {}) {
 		this.name = name;
 		const handler: EventHandler = async (event, tx) => {
@@ -72,7 +73,7 @@ class Consumer {
 			concurrency,
 			batch,
 			budgetMs,
-			patienceMs: 60
+			patienceMs
 		});
 	}
 
@@ -636,13 +637,13 @@ describe("an event that comes before its predecessor", () => {
 	});
 
 	it("waits for as long as its aggregate moves on, and is not sent back meanwhile", async () => {
-		const here = new Consumer();
+		const here = new Consumer({ patienceMs: 600 });
 		const there = new Consumer({ name: here.name });
 		const events = eventsOf(randomUUID(), 7);
 		const waiting = here.deliver(events[6]!);
 		// In all longer than it waits for one that stands still.
 		for (const event of events.slice(0, 6)) {
-			await sleep(40);
+			await sleep(150);
 			expect((await there.deliver(event)).done).toBe(true);
 		}
 		expect(await waiting).toEqual({ done: true });

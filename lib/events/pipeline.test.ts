@@ -11,7 +11,7 @@ import { EventMetrics } from "../metrics.ts";
 import type { Envelope } from "./envelope.ts";
 import { openLettersOfAggregates } from "./dead-letters.ts";
 import { Inbox, MAX_ATTEMPTS, type EventHandler } from "./inbox.ts";
-import { STREAM } from "./jetstream.ts";
+import { durableName, STREAM } from "./jetstream.ts";
 import { Relay } from "./relay.ts";
 import type { EventStream, Verdict } from "./stream.ts";
 
@@ -183,7 +183,8 @@ describe.each(streamsUnderTest())("on the %s, an event", (_name, under) => {
 		if (under.keeps) {
 			const connection = await connect({ servers: under.url.split(",") });
 			const manager = await connection.jetstreamManager();
-			await manager.consumers.delete(STREAM, `${name}__session`);
+			const { created } = await manager.streams.info(STREAM);
+			await manager.consumers.delete(STREAM, durableName(name, "session", created));
 			await connection.close();
 			return;
 		}
