@@ -52,6 +52,12 @@ export const dropOpenAnswers: Migration = async ({ query }) => {
 	await query("ALTER TABLE idempotency_key DROP COLUMN open");
 };
 
+/** For a service that keeps keys from now on. */
+export const addIdempotencyKeys: Migration = async context => {
+	await createIdempotencyTable(context);
+	await addOpenAnswers(context);
+};
+
 /** So long a request waits for an equal one that is still being worked on. */
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 50;

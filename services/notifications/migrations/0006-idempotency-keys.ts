@@ -1,13 +1,4 @@
-import {
-	addOpenAnswers,
-	createIdempotencyTable,
-	dropIdempotencyTable
+export {
+	addIdempotencyKeys as up,
+	dropIdempotencyTable as down
 } from "../../../lib/idempotency.ts";
-import type { Migration } from "../../../lib/migrations.ts";
-
-export const up: Migration = async context => {
-	await createIdempotencyTable(context);
-	await addOpenAnswers(context);
-};
-
-export const down: Migration = dropIdempotencyTable;
