@@ -1,15 +1,9 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, Params, Text, Timestamp } from "./common.ts";
+import { Id, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
+import { CurrentPassword, Password, passwordFailures } from "./passwords.ts";
 import { Email, User, Username } from "./users.ts";
 
-const Password = Type.String({
-	minLength: 8,
-	maxLength: 128,
-	writeOnly: true,
-	description: "8 to 128 characters",
-	examples: ["correct horse battery"]
-});
 const RefreshToken = Type.String({
 	pattern: "^[A-Za-z0-9_-]{43}$",
 	description: "256 bits, base64url",
@@ -44,21 +38,52 @@ const Jwk = Type.Object({
 	use: Type.Literal("sig")
 });
 
+/** How a session ended; v1 of its fact knows three of them. */
+export const SESSION_ENDS = [
+	"logout",
+	"logout-all",
+	"token-reuse",
+	"ended",
+	"password-changed",
+	"password-reset",
+	"roles-changed",
+	"disabled",
+	"deletion"
+] as const;
+export type SessionEnd = (typeof SESSION_ENDS)[number];
+
+export const Session = Type.Object(
+	{
+		id: Id,
+		device: Type.String({
+			description: "What the client calls itself",
+			examples: ["Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"]
+		}),
+		address: Type.String({ description: "Where it was used from last", examples: ["192.0.2.7"] }),
+		createdAt: Timestamp,
+		lastUsedAt: Timestamp,
+		current: Type.Boolean({ description: "Whether it is the one that asks" })
+	},
+	{ title: "Session" }
+);
+export type Session = Static<typeof Session>;
+
 export const auth = contract({
 	name: "auth",
 	failures: {
 		EMAIL_TAKEN: { status: 409, message: "An account with this e-mail address exists already." },
 		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
-		PASSWORD_TOO_COMMON: {
-			status: 422,
-			message: "This password is among the most common ones. Choose another."
-		},
+		PASSWORD_TOO_COMMON: passwordFailures.PASSWORD_TOO_COMMON,
 		INVALID_CREDENTIALS: { status: 401, message: "The login or the password is wrong." },
 		INVALID_REFRESH_TOKEN: {
 			status: 401,
 			message: "This refresh token is not valid any more. Sign in again."
 		},
-		BUSY: { status: 503, message: "Too many sign-ins at once. Try again in a moment." }
+		BUSY: passwordFailures.BUSY,
+		INVALID_CURSOR: {
+			status: 422,
+			message: "This cursor comes from another list, or from nowhere."
+		}
 	},
 	actions: {
 		register: {
@@ -94,12 +119,7 @@ export const auth = contract({
 					description: "E-mail address or username",
 					examples: ["ada@example.com"]
 				}),
-				password: Type.String({
-					minLength: 1,
-					maxLength: 128,
-					writeOnly: true,
-					examples: ["correct horse battery"]
-				})
+				password: CurrentPassword
 			}),
 			result: Tokens,
 			failures: ["INVALID_CREDENTIALS", "BUSY"]
@@ -128,6 +148,23 @@ export const auth = contract({
 			params: Params({}),
 			result: Type.Null()
 		},
+		sessions: {
+			summary: "List one's own sessions that have not ended, the one used last first",
+			access: "user",
+			rest: { route: "GET /auth/sessions", tag: "Identity" },
+			idempotent: true,
+			params: Params(pageParams),
+			result: Page(Session),
+			failures: ["INVALID_CURSOR"]
+		},
+		endSession: {
+			summary: "End one of one's own sessions",
+			access: "user",
+			rest: { route: "DELETE /auth/sessions/:id", tag: "Identity", status: 204 },
+			params: Params({ id: Id }),
+			result: Type.Null(),
+			failures: ["NOT_FOUND"]
+		},
 		keys: {
 			summary: "Public keys that verify access tokens (JWKS)",
 			access: "public",
@@ -150,11 +187,24 @@ export const auth = contract({
 			data: Type.Object({
 				sessionId: Id,
 				userId: Id,
-				reason: Type.Enum(["logout", "logout-all", "token-reuse"]),
+				reason: Type.Enum(["logout", "logout-all", "token-reuse"], {
+					description: "`logout-all` where `cause` says it more exactly"
+				}),
+				cause: Type.Optional(
+					Type.String({ description: `One of ${SESSION_ENDS.join(", ")}; more may come` })
+				),
 				until: Type.String({
 					format: "date-time",
 					description: "When its last access token ends by itself"
 				})
+			})
+		},
+		"user.authenticated.v1": {
+			summary: "A user has signed in",
+			data: Type.Object({
+				userId: Id,
+				sessionId: Id,
+				method: Type.String({ description: "`password`, `google`, `passkey`; more may come" })
 			})
 		}
 	}

@@ -1,13 +1,16 @@
 /** The table of contents: every service of the system. A new service is added here and nowhere else. */
 import type { ActionsOf, EventName, EventsOf, ServiceContract } from "../lib/contract.ts";
+import { audit } from "./audit.ts";
 import { auth } from "./auth.ts";
 import { catalogEvents, notificationsEvents, ordersEvents, usersEvents } from "./backbone.ts";
 import { carts } from "./carts.ts";
 import { categories } from "./categories.ts";
+import { emails } from "./emails.ts";
 import { events } from "./events.ts";
 import { inventory } from "./inventory.ts";
 import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
+import { passwords } from "./passwords.ts";
 import { payments } from "./payments.ts";
 import { products } from "./products.ts";
 import { recipients } from "./recipients.ts";
@@ -16,7 +19,10 @@ import { users } from "./users.ts";
 
 export const contracts = {
 	auth,
+	passwords,
+	emails,
 	users,
+	audit,
 	products,
 	categories,
 	inventory,

@@ -1,6 +1,6 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, Nullable, Params, Text, Timestamp } from "./common.ts";
+import { Id, IfMatch, Nullable, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
 
 export const Role = Type.Enum(["customer", "staff", "admin"]);
 export type Role = Static<typeof Role>;
@@ -36,17 +36,146 @@ export const User = Type.Object(
 );
 export type User = Static<typeof User>;
 
+/** How somebody wants to be addressed, and to see times and amounts. */
+export const Preferences = Type.Object(
+	{
+		locale: Type.String({ description: "BCP 47", examples: ["en-GB"] }),
+		timeZone: Type.String({ description: "Of the IANA database", examples: ["Europe/London"] }),
+		currency: Type.String({ description: "ISO 4217", examples: ["GBP"] }),
+		version: Type.Integer()
+	},
+	{ title: "Preferences" }
+);
+export type Preferences = Static<typeof Preferences>;
+
+const etag = ["version"];
+const ifMatch = { "if-match": "ifMatch" };
+
 export const users = contract({
 	name: "users",
-	failures: {},
+	failures: {
+		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
+		INVALID_CURSOR: {
+			status: 422,
+			message: "This cursor comes from another list, or from nowhere."
+		},
+		LAST_ADMIN: {
+			status: 409,
+			message: "This is the last active admin. Make somebody else an admin first."
+		}
+	},
 	actions: {
 		me: {
 			summary: "Read one's own account",
 			access: "user",
-			rest: { route: "GET /users/me", tag: "Users", etag: ["version"] },
+			rest: { route: "GET /users/me", tag: "Users", etag },
 			idempotent: true,
 			params: Params({}),
 			result: User
+		},
+		update: {
+			summary: "Change one's own profile",
+			description: "Null takes a field away.",
+			access: "user",
+			rest: { route: "PATCH /users/me", tag: "Users", etag, headers: ifMatch },
+			params: Params({
+				name: Type.Optional(Nullable(Text(1, 200, { examples: ["Ada Lovelace"] }))),
+				username: Type.Optional(Username),
+				phone: Type.Optional(
+					Nullable(
+						Type.String({
+							pattern: "^\\+?[0-9](?:[0-9 ()./-]{1,30})[0-9]$",
+							description: "Digits, with spaces and dashes where people write them",
+							examples: ["+44 20 7946 0000"]
+						})
+					)
+				),
+				avatarUrl: Type.Optional(
+					Nullable(
+						Type.String({
+							pattern: '^https://[^\\s\\p{Cc}\\p{Cs}<>"]{1,2000}$',
+							description: "https only",
+							examples: ["https://example.com/ada.png"]
+						})
+					)
+				),
+				ifMatch: Type.Optional(IfMatch)
+			}),
+			result: User,
+			failures: ["USERNAME_TAKEN", "VERSION_MISMATCH"]
+		},
+		preferences: {
+			summary: "Read one's own preferences",
+			access: "user",
+			rest: { route: "GET /users/me/preferences", tag: "Users", etag },
+			idempotent: true,
+			params: Params({}),
+			result: Preferences
+		},
+		updatePreferences: {
+			summary: "Change one's own preferences",
+			access: "user",
+			rest: { route: "PATCH /users/me/preferences", tag: "Users", etag, headers: ifMatch },
+			params: Params({
+				locale: Type.Optional(
+					Type.String({ maxLength: 35, description: "BCP 47", examples: ["en-GB"] })
+				),
+				timeZone: Type.Optional(
+					Type.String({
+						maxLength: 64,
+						description: "Of the IANA database",
+						examples: ["Europe/London"]
+					})
+				),
+				currency: Type.Optional(
+					Type.String({ pattern: "^[A-Z]{3}$", description: "ISO 4217", examples: ["GBP"] })
+				),
+				ifMatch: Type.Optional(IfMatch)
+			}),
+			result: Preferences,
+			failures: ["VALIDATION_ERROR", "VERSION_MISMATCH"]
+		},
+		list: {
+			summary: "List users, newest first",
+			access: "admin",
+			rest: { route: "GET /users", tag: "Users" },
+			idempotent: true,
+			params: Params({
+				q: Type.Optional(
+					Text(1, 254, { description: "Part of an address, username or name", examples: ["ada"] })
+				),
+				role: Type.Optional(Role),
+				status: Type.Optional(Type.Enum(["active", "disabled"])),
+				...pageParams
+			}),
+			result: Page(User),
+			failures: ["INVALID_CURSOR"]
+		},
+		get: {
+			summary: "Read a user",
+			access: "admin",
+			rest: { route: "GET /users/:id", tag: "Users", etag },
+			idempotent: true,
+			params: Params({ id: Id }),
+			result: User,
+			failures: ["NOT_FOUND"]
+		},
+		manage: {
+			summary: "Change what a user may do",
+			description:
+				"Takes effect at once: all sessions of the user end. The last active admin stays one.",
+			access: "admin",
+			rest: { route: "PATCH /users/:id", tag: "Users", etag, headers: ifMatch },
+			params: Params({
+				id: Id,
+				roles: Type.Optional(
+					Type.Array(Role, { minItems: 1, uniqueItems: true, examples: [["customer", "staff"]] })
+				),
+				status: Type.Optional(Type.Enum(["active", "disabled"])),
+				ifMatch: Type.Optional(IfMatch)
+			}),
+			result: User,
+			failures: ["NOT_FOUND", "LAST_ADMIN", "VERSION_MISMATCH"]
 		}
 	},
 	events: {
@@ -58,6 +187,31 @@ export const users = contract({
 				username: Type.String(),
 				name: Nullable(Text(1, 200))
 			})
+		},
+		"user.updated.v1": {
+			summary: "A user is called otherwise",
+			data: Type.Object({ userId: Id, username: Type.String(), name: Nullable(Text(1, 200)) })
+		},
+		"user.preferences-changed.v1": {
+			summary: "A user wants to see times, amounts or texts otherwise",
+			data: Type.Object({
+				userId: Id,
+				locale: Type.String(),
+				timeZone: Type.String(),
+				currency: Type.String()
+			})
+		},
+		"user.roles-changed.v1": {
+			summary: "A user may do other things than before",
+			data: Type.Object({ userId: Id, roles: Type.Array(Role) })
+		},
+		"user.disabled.v1": {
+			summary: "A user may not sign in any more",
+			data: Type.Object({ userId: Id })
+		},
+		"user.enabled.v1": {
+			summary: "A user may sign in again",
+			data: Type.Object({ userId: Id })
 		}
 	}
 });

@@ -53,6 +53,8 @@ export interface RestContract {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Parameters of POST, PUT or PATCH that come from the query after all. */
 	readonly query?: readonly string[];
+	/** Parameters of DELETE that come from the body after all: what must not stand in a URL. */
+	readonly body?: readonly string[];
 	/** Result fields (dotted) that together make the strong ETag; the first is the version that If-Match compares. */
 	readonly etag?: readonly string[];
 	/** `Location` of what was made; `{field}` is filled from the result. */

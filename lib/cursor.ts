@@ -25,6 +25,13 @@ export function decodeCursor(listing: Listing, cursor: string): unknown {
 	return name === nameOf(listing) ? keys : undefined;
 }
 
+/** Whether a key of a cursor is a time as we write it: in UTC, with milliseconds. */
+export const isTimestamp = (key: unknown): key is string =>
+	typeof key === "string" &&
+	/^\d{4}-/.test(key) &&
+	!Number.isNaN(Date.parse(key)) &&
+	new Date(key).toISOString() === key;
+
 const toText = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 function partsOf(cursor: string): readonly unknown[] {

@@ -15,3 +15,9 @@ export function uuidv8(name: string): string {
 	const hex = bytes.toString("hex");
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
 }
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether this is a UUID as we write it: in lower case, with hyphens. */
+export const isUuid = (value: unknown): value is string =>
+	typeof value === "string" && UUID.test(value);

@@ -84,6 +84,7 @@ function sourcesOf(
 		sources.set(name, source);
 	};
 	for (const name of rest.query ?? []) place(name, { in: "query", name });
+	for (const name of rest.body ?? []) place(name, { in: "body", name });
 	for (const [header, name] of Object.entries(rest.headers ?? {}))
 		place(name, { in: "header", name: header });
 	for (const [, name] of path.matchAll(PATH_PARAMETER)) place(name!, { in: "path", name: name! });

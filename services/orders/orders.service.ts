@@ -10,6 +10,7 @@ import { failure, requireVersion } from "../../lib/failure.ts";
 import { isStaff, requireUser, type Identity } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
+import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { findDeadline, timers } from "../../mixins/timers.mixin.ts";
 import { checkOut, readCart } from "./checkout.ts";
@@ -32,11 +33,10 @@ const MAX_WAIT_SECONDS = 10;
 const waitSeconds = (prefer = ""): number =>
 	Math.min(MAX_WAIT_SECONDS, Number(/(?:^|[,;\s])wait\s*=\s*"?(\d{1,4})/i.exec(prefer)?.[1] ?? 0));
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Throws INVALID_CURSOR for what no page of this list gave. */
 function readCursor(listing: Listing, cursor: string): string {
 	const id = decodeCursor(listing, cursor);
-	if (typeof id !== "string" || !UUID.test(id)) throw failure(orders, "INVALID_CURSOR");
+	if (!isUuid(id)) throw failure(orders, "INVALID_CURSOR");
 	return id;
 }
 

@@ -1,59 +1,40 @@
-import type { Service } from "moleculer";
-import { auth, type Tokens } from "../../contracts/auth.ts";
-import type { User } from "../../contracts/users.ts";
-import { ACCESS_TOKEN_SECONDS, signAccessToken } from "../../lib/access-token.ts";
+import { auth } from "../../contracts/auth.ts";
+import { decodeCursor, encodeCursor, isTimestamp, type Listing } from "../../lib/cursor.ts";
 import type { Database } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
 import { requireUser, type ClientInfo } from "../../lib/identity.ts";
-import { runtimeOf } from "../../lib/runtime.ts";
-import { implement, mixin } from "../../lib/service.ts";
-import { readSigningKeys, type SigningKeys } from "../../lib/signing-keys.ts";
+import { implement } from "../../lib/service.ts";
+import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { Passwords } from "./password.ts";
-import { hashOf, judge, newRefreshToken, successorOf, SUCCESSOR_SECRET } from "./session.ts";
+import { proof } from "./proof.mixin.ts";
+import { logSecurity } from "./security-log.ts";
+import { hashOf, judge, successorOf } from "./session.ts";
 import {
 	findPresented,
 	findRevocations,
-	openSession,
+	listSessions,
 	revokeSessions,
 	rotate
 } from "./sessions.store.ts";
+import { openSignedIn, tokensOf, UNKNOWN_CLIENT, type Opened } from "./sign-in.ts";
 import { isCommonPassword } from "./user.ts";
 import { createUser, findAccount, findUser } from "./users.store.ts";
+import { requestVerification } from "./verification.ts";
 
-const UNKNOWN_CLIENT: ClientInfo = { address: "unknown", device: "unknown" };
-
-interface Proof {
-	readonly keys: SigningKeys;
-	readonly successorSecrets: readonly Buffer[];
-	readonly passwords: Passwords;
-}
-
-/** What signs and proves. A node without keys does not start. */
-const proof = () =>
-	mixin<Proof>({
-		async started(this: Service) {
-			const keys = readSigningKeys(runtimeOf(this.broker).config.AUTH_KEYS);
-			const successorSecrets = keys.secrets(SUCCESSOR_SECRET);
-			Object.assign(this, { keys, successorSecrets, passwords: new Passwords() } satisfies Proof);
-		}
-	});
-
-/** A session with the refresh token that is good from now on. */
-interface Renewed {
-	readonly sessionId: string;
+/** A session of somebody, renewed. */
+interface Renewed extends Opened {
 	readonly userId: string;
-	readonly refreshToken: string;
 }
 
 /** Uses a refresh token; undefined where it is not good (any more). */
 async function renew(
 	db: Database,
 	refreshToken: string,
-	[secret]: readonly Buffer[]
+	[secret]: readonly Buffer[],
+	client: ClientInfo
 ): Promise<Renewed | undefined> {
 	const successor = successorOf(refreshToken, secret!);
-	const session = await rotate(db, hashOf(refreshToken), hashOf(successor));
+	const session = await rotate(db, hashOf(refreshToken), hashOf(successor), client);
 	return session && { ...session, refreshToken: successor };
 }
 
@@ -61,14 +42,18 @@ async function renew(
 async function repeat(
 	db: Database,
 	refreshToken: string,
-	secrets: readonly Buffer[]
+	secrets: readonly Buffer[],
+	client: ClientInfo
 ): Promise<Renewed | undefined> {
 	const found = await findPresented(db, hashOf(refreshToken));
 	if (!found) return undefined;
 	const { sessionId, userId, successorHash } = found;
 	const verdict = judge(found);
 	if (verdict === "stolen")
-		await db.transaction(tx => revokeSessions(tx, { userId, sessionId }, "token-reuse"));
+		await db.transaction(async tx => {
+			if ((await revokeSessions(tx, { userId, sessionId }, "token-reuse")) > 0)
+				await logSecurity(tx, { type: "token-reused", userId, client, sessionId });
+		});
 	if (verdict !== "repeated") return undefined;
 	// The node that rotated it may have had another key in front: keys change node by node.
 	const successor = secrets
@@ -77,52 +62,49 @@ async function repeat(
 	return successor === undefined ? undefined : { sessionId, userId, refreshToken: successor };
 }
 
-async function tokensOf(
-	user: User,
-	{ sessionId, refreshToken }: Omit<Renewed, "userId">,
-	keys: SigningKeys
-): Promise<Tokens> {
-	const identity = { id: user.id, roles: user.roles, sessionId };
-	const accessToken = await signAccessToken(identity, keys, new Date());
-	return { accessToken, refreshToken, tokenType: "Bearer", expiresIn: ACCESS_TOKEN_SECONDS, user };
+/** Throws INVALID_CURSOR for what no page of this list gave. */
+function lastOf(listing: Listing, cursor: string): { lastUsedAt: string; id: string } {
+	const [lastUsedAt, id] = [decodeCursor(listing, cursor)].flat();
+	if (!isTimestamp(lastUsedAt) || !isUuid(id)) throw failure(auth, "INVALID_CURSOR");
+	return { lastUsedAt, id };
 }
 
 export default implement(auth)({
 	mixins: [events("users"), proof()],
 	actions: {
-		async register({ params: { email, username, name = null, password } }) {
+		async register({ params: { email, username, name = null, password }, meta: { client } }) {
 			if (isCommonPassword(password)) throw failure(auth, "PASSWORD_TOO_COMMON");
 			// Before the transaction: a connection must not be held while this is waited for.
 			const passwordHash = await this.passwords.hash(password);
-			return this.transaction(tx =>
-				createUser(tx, {
-					email,
-					username,
-					name,
-					passwordHash,
-					roles: ["customer"],
-					emailVerified: false
-				})
-			);
+			const roles = ["customer" as const];
+			const account = { email, username, name, passwordHash, roles, emailVerified: false };
+			return this.transaction(async tx => {
+				const user = await createUser(tx, account);
+				await requestVerification(tx, user, this.keys);
+				await logSecurity(tx, { type: "registered", userId: user.id, client });
+				return user;
+			});
 		},
 
 		async login({ params: { login, password }, meta: { client = UNKNOWN_CLIENT } }) {
 			const account = await findAccount(this.db, login);
 			const proven = await this.passwords.verify(account?.passwordHash, password);
-			if (!account || !proven || account.user.status !== "active")
+			if (!account || !proven || account.user.status !== "active") {
+				// For nobody as well: it would be seen by the time that it takes.
+				const userId = account?.user.id ?? null;
+				await this.transaction(tx => logSecurity(tx, { type: "sign-in-failed", userId, client }));
 				throw failure(auth, "INVALID_CREDENTIALS");
-			const { user } = account;
-			const refreshToken = newRefreshToken();
-			const sessionId = await this.transaction(tx =>
-				openSession(tx, user.id, client, hashOf(refreshToken))
+			}
+			const opened = await this.transaction(tx =>
+				openSignedIn(tx, account.user, "password", client)
 			);
-			return tokensOf(user, { sessionId, refreshToken }, this.keys);
+			return tokensOf(account.user, opened, this.keys);
 		},
 
-		async refresh({ params: { refreshToken } }) {
+		async refresh({ params: { refreshToken }, meta: { client = UNKNOWN_CLIENT } }) {
 			const renewed =
-				(await renew(this.db, refreshToken, this.successorSecrets)) ??
-				(await repeat(this.db, refreshToken, this.successorSecrets));
+				(await renew(this.db, refreshToken, this.successorSecrets, client)) ??
+				(await repeat(this.db, refreshToken, this.successorSecrets, client));
 			const user = renewed && (await findUser(this.db, renewed.userId));
 			if (!user) throw failure(auth, "INVALID_REFRESH_TOKEN");
 			return tokensOf(user, renewed, this.keys);
@@ -130,13 +112,49 @@ export default implement(auth)({
 
 		async logout({ meta }) {
 			const { id: userId, sessionId } = requireUser(meta);
-			await this.transaction(tx => revokeSessions(tx, { userId, sessionId }, "logout"));
+			await this.transaction(async tx => {
+				await revokeSessions(tx, { userId, sessionId }, "logout");
+				await logSecurity(tx, { type: "signed-out", userId, client: meta.client, sessionId });
+			});
 			return null;
 		},
 
 		async logoutAll({ meta }) {
+			const { id: userId, sessionId } = requireUser(meta);
+			await this.transaction(async tx => {
+				await revokeSessions(tx, { userId }, "logout-all");
+				const note = "everywhere";
+				await logSecurity(tx, { type: "signed-out", userId, client: meta.client, sessionId, note });
+			});
+			return null;
+		},
+
+		async sessions({ params: { cursor, limit = 20 }, meta }) {
+			const { id: userId, sessionId } = requireUser(meta);
+			const listing = { list: "auth.sessions", filters: [userId] };
+			const after = cursor === undefined ? undefined : lastOf(listing, cursor);
+			const found = await listSessions(this.db, userId, after, limit + 1);
+			const page = found.slice(0, limit);
+			const last = page.at(-1);
+			return {
+				items: page.map(session => ({ ...session, current: session.id === sessionId })),
+				nextCursor:
+					found.length > limit ? encodeCursor(listing, [last!.lastUsedAt, last!.id]) : null
+			};
+		},
+
+		async endSession({ params: { id }, meta }) {
 			const { id: userId } = requireUser(meta);
-			await this.transaction(tx => revokeSessions(tx, { userId }, "logout-all"));
+			await this.transaction(async tx => {
+				if ((await revokeSessions(tx, { userId, sessionId: id }, "ended")) === 0)
+					throw failure(auth, "NOT_FOUND");
+				await logSecurity(tx, {
+					type: "session-ended",
+					userId,
+					client: meta.client,
+					sessionId: id
+				});
+			});
 			return null;
 		},
 

@@ -1,4 +1,5 @@
 /** Sessions and refresh tokens in SQL, by the database's clock, so that all nodes agree on the time. */
+import type { Session, SessionEnd } from "../../contracts/auth.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { ClientInfo } from "../../lib/identity.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
@@ -37,7 +38,8 @@ export async function openSession(
 export const rotate = (
 	db: Queries,
 	hash: Buffer,
-	successorHash: Buffer
+	successorHash: Buffer,
+	{ address, device }: ClientInfo
 ): Promise<SessionRef | undefined> =>
 	db.one<SessionRef>(
 		`WITH used AS (
@@ -48,7 +50,7 @@ export const rotate = (
 		   RETURNING t.session_id),
 		 touched AS (
 		   -- Waits for a revocation under way and then finds the session ended.
-		   UPDATE session s SET last_used_at = clock_timestamp() FROM used
+		   UPDATE session s SET last_used_at = clock_timestamp(), address = $4, device = $5 FROM used
 		   WHERE s.id = used.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
 		   RETURNING s.id, s.user_id, s.expires_at),
 		 born AS (
@@ -57,7 +59,7 @@ export const rotate = (
 		   RETURNING session_id)
 		 SELECT touched.id AS "sessionId", touched.user_id AS "userId"
 		 FROM touched JOIN born ON born.session_id = touched.id`,
-		[hash, successorHash, IDLE_SECONDS]
+		[hash, successorHash, IDLE_SECONDS, address, device]
 	);
 
 /** A refresh token that could not be rotated, if it was ever one of ours. */
@@ -75,28 +77,71 @@ export const findPresented = (
 		[hash]
 	);
 
-/** Ends one session of a user, or all of them, and records session.revoked.v1 for each that had not ended yet. */
+/** Which sessions of a user: one, all, or all but one. */
+export interface SessionChoice {
+	readonly userId: string;
+	readonly sessionId?: string;
+	readonly except?: string;
+}
+
+/** The reasons that the first version of the fact knows. */
+const reasonOf = (end: SessionEnd): "logout" | "logout-all" | "token-reuse" =>
+	end === "logout" || end === "token-reuse" ? end : end === "ended" ? "logout" : "logout-all";
+
+/**
+ * Ends sessions of a user, and records session.revoked.v1 for each that had not ended yet; answers how
+ * many those were.
+ */
 export async function revokeSessions(
 	tx: Tx,
-	{ userId, sessionId }: { readonly userId: string; readonly sessionId?: string },
-	reason: "logout" | "logout-all" | "token-reuse"
-): Promise<void> {
+	{ userId, sessionId, except }: SessionChoice,
+	end: SessionEnd
+): Promise<number> {
 	const revoked = await tx.query<{ id: string; version: number; until: Date }>(
 		`UPDATE session SET revoked_at = clock_timestamp(), revoked_reason = $3, version = version + 1,
 		   revoked_until = clock_timestamp() + make_interval(secs => $4)
 		 WHERE id IN (
 		   -- Locked in one order, so that two who end all sessions do not wait for each other for ever.
-		   SELECT id FROM session WHERE user_id = $1 AND id = coalesce($2, id) AND revoked_at IS NULL
+		   SELECT id FROM session WHERE user_id = $1 AND id = coalesce($2, id)
+		     AND id IS DISTINCT FROM $5 AND revoked_at IS NULL
 		   ORDER BY id FOR UPDATE)
 		 RETURNING id, version, revoked_until AS until`,
-		[userId, sessionId ?? null, reason, REVOCATION_SECONDS]
+		[userId, sessionId ?? null, end, REVOCATION_SECONDS, except ?? null]
 	);
 	for (const { id, version, until } of revoked)
 		tx.record(
 			"session.revoked.v1",
 			{ id, version },
-			{ sessionId: id, userId, reason, until: until.toISOString() }
+			{ sessionId: id, userId, reason: reasonOf(end), cause: end, until: until.toISOString() }
 		);
+	return revoked.length;
+}
+
+/** A user's sessions that have not ended, the one used last first, from the one after `after`. */
+export async function listSessions(
+	db: Queries,
+	userId: string,
+	after: { readonly lastUsedAt: string; readonly id: string } | undefined,
+	limit: number
+): Promise<Omit<Session, "current">[]> {
+	const rows = await db.query<{ createdAt: Date; lastUsedAt: Date } & Session>(
+		`SELECT s.id, s.device, s.address, s.created_at AS "createdAt",
+		   date_trunc('milliseconds', s.last_used_at) AS "lastUsedAt"
+		 FROM session s
+		 WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > now()
+		   AND EXISTS (SELECT 1 FROM refresh_token t
+		     WHERE t.session_id = s.id AND t.used_at IS NULL AND t.expires_at > now())
+		   AND ($2::timestamptz IS NULL OR (date_trunc('milliseconds', s.last_used_at), s.id) < ($2, $3::uuid))
+		 ORDER BY date_trunc('milliseconds', s.last_used_at) DESC, s.id DESC LIMIT $4`,
+		[userId, after?.lastUsedAt ?? null, after?.id ?? null, limit]
+	);
+	return rows.map(({ id, device, address, createdAt, lastUsedAt }) => ({
+		id,
+		device,
+		address,
+		createdAt: createdAt.toISOString(),
+		lastUsedAt: lastUsedAt.toISOString()
+	}));
 }
 
 /** Revoked sessions of which an access token may still be alive. */

@@ -1,3 +1,4 @@
+import { users } from "../../contracts/users.ts";
 import { createSigningKeys } from "../../lib/signing-keys.ts";
 import { somebody, startTestNode, type TestNode } from "../../tests/support/node.ts";
 
@@ -31,6 +32,6 @@ describe("users", () => {
 			.list({ onlyLocal: true })
 			.map(({ name }: { name: string }) => name)
 			.filter((name: string) => name.startsWith("users."));
-		expect(names).toEqual(["users.me"]);
+		expect(names).toEqual(Object.keys(users.actions).map(name => `users.${name}`));
 	});
 });

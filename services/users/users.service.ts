@@ -1,12 +1,56 @@
 import { User, users } from "../../contracts/users.ts";
-import { commonFailure } from "../../lib/failure.ts";
+import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
+import type { Tx } from "../../lib/database.ts";
+import { commonFailure, failure, requireVersion } from "../../lib/failure.ts";
 import { requireUser } from "../../lib/identity.ts";
 import { implement } from "../../lib/service.ts";
+import { isUuid } from "../../lib/uuid.ts";
+import { events } from "../../mixins/events.mixin.ts";
 import { repository } from "../../mixins/repository.mixin.ts";
-import { userModel } from "./users.store.ts";
+import { manageUser } from "./management.ts";
+import { preferencesOf } from "./preferences.ts";
+import {
+	findPreferences,
+	findPreferencesForUpdate,
+	findUserForUpdate,
+	listUsers,
+	recordFact,
+	updatePreferences,
+	updateUser,
+	userModel,
+	type UserChange
+} from "./users.store.ts";
+
+// A token may outlive its account by some minutes.
+const gone = () => commonFailure("UNAUTHENTICATED");
+
+/** Throws INVALID_CURSOR for what no page of this list gave. */
+function lastOf(listing: Listing, cursor: string): string {
+	const id = decodeCursor(listing, cursor);
+	if (!isUuid(id)) throw failure(users, "INVALID_CURSOR");
+	return id;
+}
+
+/** Changes one's own profile, and tells of it where others know that part. */
+async function changeProfile(
+	tx: Tx,
+	userId: string,
+	change: UserChange,
+	ifMatch: readonly number[] | undefined
+): Promise<User> {
+	const before = await findUserForUpdate(tx, userId);
+	if (!before) throw gone();
+	requireVersion(ifMatch, before.version);
+	const after = await updateUser(tx, userId, change);
+	const { username, name } = after;
+	if (username !== before.username || name !== before.name)
+		await recordFact(tx, userId, "user.updated.v1", { userId, username, name });
+	return after;
+}
 
 export default implement(users)({
 	mixins: [
+		events("users"),
 		repository({
 			group: "users",
 			model: userModel,
@@ -19,9 +63,54 @@ export default implement(users)({
 	actions: {
 		async me({ meta }) {
 			const user = await this.findById(requireUser(meta).id);
-			// A token may outlive its account by some minutes.
-			if (!user) throw commonFailure("UNAUTHENTICATED");
+			if (!user) throw gone();
 			return user;
+		},
+
+		async update({ params: { ifMatch, ...change }, meta }) {
+			const { id } = requireUser(meta);
+			return this.transaction(tx => changeProfile(tx, id, change, ifMatch));
+		},
+
+		async preferences({ meta }) {
+			const preferences = await findPreferences(this.db, requireUser(meta).id);
+			if (!preferences) throw gone();
+			return preferences;
+		},
+
+		async updatePreferences({ params: { ifMatch, ...wish }, meta }) {
+			const { id: userId } = requireUser(meta);
+			return this.transaction(async tx => {
+				const before = await findPreferencesForUpdate(tx, userId);
+				if (!before) throw gone();
+				requireVersion(ifMatch, before.version);
+				const after = await updatePreferences(tx, userId, preferencesOf(before, wish));
+				const { version: _, ...told } = after;
+				await recordFact(tx, userId, "user.preferences-changed.v1", { userId, ...told });
+				return after;
+			});
+		},
+
+		async list({ params: { q, role, status, cursor, limit = 20 } }) {
+			const listing = { list: "users.list", filters: [q, role, status] };
+			const before = cursor === undefined ? undefined : lastOf(listing, cursor);
+			const found = await listUsers(this.db, { q, role, status, before, limit: limit + 1 });
+			const items = found.slice(0, limit);
+			return {
+				items,
+				nextCursor: found.length > limit ? encodeCursor(listing, items.at(-1)!.id) : null
+			};
+		},
+
+		async get({ params: { id } }) {
+			const user = await this.findById(id);
+			if (!user) throw failure(users, "NOT_FOUND");
+			return user;
+		},
+
+		async manage({ params: { id, ifMatch, ...change }, meta }) {
+			const by = { by: requireUser(meta).id, client: meta.client };
+			return this.transaction(tx => manageUser(tx, id, change, by, ifMatch));
 		}
 	}
 });

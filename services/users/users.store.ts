@@ -1,7 +1,8 @@
 /** Users in SQL. What leaves here as a User has no password hash in it. */
 import { DataTypes } from "sequelize";
 import { auth } from "../../contracts/auth.ts";
-import type { Role, User } from "../../contracts/users.ts";
+import type { Events, Fact } from "../../contracts/index.ts";
+import { users, type Preferences, type Role, type User } from "../../contracts/users.ts";
 import { violatedConstraint, type Queries, type Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
@@ -47,7 +48,8 @@ export interface NewUser {
 	readonly email: string;
 	readonly username: string;
 	readonly name: string | null;
-	readonly passwordHash: string;
+	/** Null where they sign in otherwise. */
+	readonly passwordHash: string | null;
 	readonly roles: readonly Role[];
 	readonly emailVerified: boolean;
 }
@@ -113,3 +115,169 @@ export async function findUser(db: Queries, id: string): Promise<User | undefine
 	const row = await db.one<UserRow>(`SELECT ${COLUMNS} FROM users WHERE id = $1`, [id]);
 	return row && toUser(row);
 }
+
+/** The same, locked until the transaction ends. */
+export async function findUserForUpdate(tx: Tx, id: string): Promise<User | undefined> {
+	const row = await tx.one<UserRow>(`SELECT ${COLUMNS} FROM users WHERE id = $1 FOR UPDATE`, [id]);
+	return row && toUser(row);
+}
+
+/** Null where the user has none; undefined where there is no such user. */
+export async function findPasswordHash(
+	db: Queries,
+	id: string
+): Promise<string | null | undefined> {
+	const row = await db.one<{ hash: string | null }>(
+		"SELECT password_hash AS hash FROM users WHERE id = $1",
+		[id]
+	);
+	return row?.hash;
+}
+
+/**
+ * The version of the next fact of a user, whose row is locked from here on; undefined where there is
+ * none, or none in this status. It is not that of the profile, which a log-in leaves alone.
+ */
+export async function countFact(
+	tx: Tx,
+	id: string,
+	status?: User["status"]
+): Promise<number | undefined> {
+	const row = await tx.one<{ facts: number }>(
+		`UPDATE users SET facts = facts + 1 WHERE id = $1 AND status = coalesce($2, status)
+		 RETURNING facts`,
+		[id, status ?? null]
+	);
+	return row?.facts;
+}
+
+/** Records a fact of a user that is there. */
+export async function recordFact<K extends Fact & `user.${string}`>(
+	tx: Tx,
+	id: string,
+	type: K,
+	data: Events[K]
+): Promise<void> {
+	const version = await countFact(tx, id);
+	if (version === undefined) throw new Error(`There is no user ${id} to tell of.`);
+	tx.record(type, { id, version }, data);
+}
+
+/** Gives the user another password, where the current one still is this. */
+export async function replacePassword(
+	tx: Tx,
+	id: string,
+	hash: string,
+	current?: string
+): Promise<boolean> {
+	const row = await tx.one(
+		`UPDATE users SET password_hash = $2, updated_at = clock_timestamp()
+		 WHERE id = $1 AND ($3::text IS NULL OR password_hash = $3) RETURNING id`,
+		[id, hash, current ?? null]
+	);
+	return row !== undefined;
+}
+
+/** The address is the user's own; tells of it where that is news. */
+export async function markVerified(tx: Tx, id: string): Promise<void> {
+	const row = await tx.one(
+		`UPDATE users SET email_verified = true, version = version + 1, updated_at = clock_timestamp()
+		 WHERE id = $1 AND NOT email_verified RETURNING id`,
+		[id]
+	);
+	if (row) await recordFact(tx, id, "user.email-verified.v1", { userId: id });
+}
+
+/** What of a user can be changed here; what is left out stays. */
+export type UserChange = Partial<
+	Pick<User, "name" | "username" | "phone" | "avatarUrl" | "roles" | "status">
+>;
+
+/** Changes a user and answers how it is then. Throws USERNAME_TAKEN. */
+export async function updateUser(tx: Tx, id: string, change: UserChange): Promise<User> {
+	const values: Readonly<Record<string, unknown>> = {
+		name: change.name,
+		username: change.username,
+		username_normalized: change.username && normalizeLogin(change.username),
+		phone: change.phone,
+		avatar_url: change.avatarUrl,
+		roles: change.roles,
+		status: change.status
+	};
+	const names = Object.keys(values).filter(name => values[name] !== undefined);
+	const sets = names.map((name, index) => `${name} = $${index + 2}`);
+	try {
+		const row = await tx.one<UserRow>(
+			`UPDATE users SET ${[...sets, "version = version + 1", "updated_at = clock_timestamp()"].join(", ")}
+			 WHERE id = $1 RETURNING ${COLUMNS}`,
+			[id, ...names.map(name => values[name])]
+		);
+		return toUser(row!);
+	} catch (error) {
+		if (TAKEN[violatedConstraint(error) ?? ""] === "USERNAME_TAKEN")
+			throw failure(users, "USERNAME_TAKEN");
+		throw error;
+	}
+}
+
+/** Whether somebody else is an active admin; locks all who are, so that two do not go at once. */
+export async function hasOtherAdmin(tx: Tx, id: string): Promise<boolean> {
+	const rows = await tx.query<{ id: string }>(
+		`SELECT id FROM users WHERE 'admin' = ANY (roles) AND status = 'active' ORDER BY id FOR UPDATE`
+	);
+	return rows.some(row => row.id !== id);
+}
+
+export interface UserFilter {
+	/** Part of an address, username or name. */
+	readonly q?: string | undefined;
+	readonly role?: Role | undefined;
+	readonly status?: User["status"] | undefined;
+	/** Only users that came before this one. */
+	readonly before?: string | undefined;
+	readonly limit: number;
+}
+
+/** Users, the newest first: ids grow with time. */
+export async function listUsers(
+	db: Queries,
+	{ q, role, status, before, limit }: UserFilter
+): Promise<User[]> {
+	const rows = await db.query<UserRow>(
+		`SELECT ${COLUMNS} FROM users
+		 WHERE ($1::text IS NULL OR strpos(email_normalized, $1) > 0 OR strpos(username_normalized, $1) > 0
+		     OR strpos(lower(name), $1) > 0)
+		   AND ($2::text IS NULL OR $2 = ANY (roles)) AND ($3::text IS NULL OR status = $3)
+		   AND ($4::uuid IS NULL OR id < $4)
+		 ORDER BY id DESC LIMIT $5`,
+		[
+			q === undefined ? null : normalizeLogin(q),
+			role ?? null,
+			status ?? null,
+			before ?? null,
+			limit
+		]
+	);
+	return rows.map(toUser);
+}
+
+const PREFERENCES = `locale, time_zone AS "timeZone", currency, preferences_version AS version`;
+
+export const findPreferences = (db: Queries, id: string): Promise<Preferences | undefined> =>
+	db.one<Preferences>(`SELECT ${PREFERENCES} FROM users WHERE id = $1`, [id]);
+
+/** The same, locked until the transaction ends. */
+export const findPreferencesForUpdate = (tx: Tx, id: string): Promise<Preferences | undefined> =>
+	tx.one<Preferences>(`SELECT ${PREFERENCES} FROM users WHERE id = $1 FOR UPDATE`, [id]);
+
+export const updatePreferences = async (
+	tx: Tx,
+	id: string,
+	{ locale, timeZone, currency }: Omit<Preferences, "version">
+): Promise<Preferences> =>
+	(await tx.one<Preferences>(
+		`UPDATE users SET locale = $2, time_zone = $3, currency = $4,
+		   preferences_version = preferences_version + 1
+		 WHERE id = $1 RETURNING ${PREFERENCES}`,
+		[id, locale, timeZone, currency]
+	))!;

@@ -89,6 +89,40 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/auth/sessions": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** List one's own sessions that have not ended, the one used last first */
+		get: operations["auth.sessions"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/sessions/{id}": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		post?: never;
+		/** End one of one's own sessions */
+		delete: operations["auth.endSession"];
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/.well-known/jwks.json": {
 		parameters: {
 			query?: never;
@@ -106,6 +140,103 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/auth/password/forgot": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Ask for a mail with a link that resets the password
+		 * @description Answers the same, in the same time, whether there is such an account or not. The link works once, for thirty minutes.
+		 */
+		post: operations["passwords.forgot"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/password/reset": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Choose a new password by the link of a mail
+		 * @description Ends all sessions of the account, and does not sign in.
+		 */
+		post: operations["passwords.reset"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/password/change": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Change one's own password
+		 * @description Ends all other sessions.
+		 */
+		post: operations["passwords.change"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/email/verify": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/** Confirm one's e-mail address by the link of a mail */
+		post: operations["emails.verify"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/email/verification": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Have the mail that confirms one's e-mail address sent again
+		 * @description Links that were sent before do not work any more.
+		 */
+		post: operations["emails.requestVerification"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/api/v1/users/me": {
 		parameters: {
 			query?: never;
@@ -115,6 +246,83 @@ export interface paths {
 		};
 		/** Read one's own account */
 		get: operations["users.me"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		/**
+		 * Change one's own profile
+		 * @description Null takes a field away.
+		 */
+		patch: operations["users.update"];
+		trace?: never;
+	};
+	"/api/v1/users/me/preferences": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** Read one's own preferences */
+		get: operations["users.preferences"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		/** Change one's own preferences */
+		patch: operations["users.updatePreferences"];
+		trace?: never;
+	};
+	"/api/v1/users": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** List users, newest first */
+		get: operations["users.list"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/users/{id}": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** Read a user */
+		get: operations["users.get"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		/**
+		 * Change what a user may do
+		 * @description Takes effect at once: all sessions of the user end. The last active admin stays one.
+		 */
+		patch: operations["users.manage"];
+		trace?: never;
+	};
+	"/api/v1/users/me/security-events": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** List what has happened to the security of one's own account, newest first */
+		get: operations["audit.mine"];
 		put?: never;
 		post?: never;
 		delete?: never;
@@ -652,6 +860,82 @@ export interface components {
 			expiresIn: number;
 			user: components["schemas"]["User"];
 		};
+		/** Session */
+		Session: {
+			/**
+			 * Format: uuid
+			 * @description UUID
+			 */
+			id: string;
+			/**
+			 * @description What the client calls itself
+			 * @example Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0
+			 */
+			device: string;
+			/**
+			 * @description Where it was used from last
+			 * @example 192.0.2.7
+			 */
+			address: string;
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			createdAt: string;
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			lastUsedAt: string;
+			/** @description Whether it is the one that asks */
+			current: boolean;
+		};
+		/** Preferences */
+		Preferences: {
+			/**
+			 * @description BCP 47
+			 * @example en-GB
+			 */
+			locale: string;
+			/**
+			 * @description Of the IANA database
+			 * @example Europe/London
+			 */
+			timeZone: string;
+			/**
+			 * @description ISO 4217
+			 * @example GBP
+			 */
+			currency: string;
+			version: number;
+		};
+		/** SecurityEvent */
+		SecurityEvent: {
+			/**
+			 * Format: uuid
+			 * @description UUID
+			 */
+			id: string;
+			/**
+			 * @description One of registered, imported, signed-in, sign-in-failed, signed-out, session-ended, token-reused, email-verified, password-changed, password-reset-requested, password-reset, password-check-failed, two-factor-enabled, two-factor-disabled, two-factor-failed, recovery-code-used, recovery-codes-renewed, passkey-added, passkey-removed, identity-linked, identity-unlinked, roles-changed, disabled, enabled, data-exported, deletion-requested, deleted; more may come
+			 * @example signed-in
+			 */
+			type: string;
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			at: string;
+			/**
+			 * @description Who has done it
+			 * @enum {unknown}
+			 */
+			by: "self" | "admin";
+			address: string | null;
+			device: string | null;
+			sessionId: string | null;
+			note: string | null;
+		};
 		/**
 		 * Money
 		 * @description Minor units
@@ -1188,6 +1472,9 @@ export interface components {
 export type Problem = components["schemas"]["Problem"];
 export type User = components["schemas"]["User"];
 export type Tokens = components["schemas"]["Tokens"];
+export type Session = components["schemas"]["Session"];
+export type Preferences = components["schemas"]["Preferences"];
+export type SecurityEvent = components["schemas"]["SecurityEvent"];
 export type Money = components["schemas"]["Money"];
 export type Product = components["schemas"]["Product"];
 export type CategoryNode = components["schemas"]["CategoryNode"];
@@ -1684,6 +1971,145 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"auth.sessions": {
+		parameters: {
+			query?: {
+				limit?: number;
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "id": "0199c0de-0000-7000-8000-000000000001",
+					 *           "device": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+					 *           "address": "192.0.2.7",
+					 *           "createdAt": "2026-01-02T03:04:05.000Z",
+					 *           "lastUsedAt": "2026-01-02T03:04:05.000Z",
+					 *           "current": true
+					 *         }
+					 *       ],
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["Session"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
+						nextCursor: string | null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor comes from another list, or from nowhere.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"auth.endSession": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
 	"auth.keys": {
 		parameters: {
 			query?: never;
@@ -1746,6 +2172,436 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"passwords.forgot": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "email": "ada@example.com"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * Format: email
+					 * @example ada@example.com
+					 */
+					email: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Accepted; it goes on in the background */
+			202: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "status": "accepted"
+					 *     }
+					 */
+					"application/json": {
+						/** @constant */
+						status: "accepted";
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"passwords.reset": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "token": "0ne-t1me-t0ken-of-256-bits-as-base64url-tex",
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description From the link in the mail: 256 bits, base64url
+					 * @example 0ne-t1me-t0ken-of-256-bits-as-base64url-tex
+					 */
+					token: string;
+					/**
+					 * @description 8 to 128 characters
+					 * @example correct horse battery
+					 */
+					password: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_TOKEN`: This link is not valid any more: it was used, or it is too old. Ask for a new one.
+			 *
+			 *     `PASSWORD_TOO_COMMON`: This password is among the most common ones. Choose another.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"passwords.change": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "currentPassword": "correct horse battery",
+				 *       "newPassword": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					currentPassword: string;
+					/**
+					 * @description 8 to 128 characters
+					 * @example correct horse battery
+					 */
+					newPassword: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `PASSWORD_TOO_COMMON`: This password is among the most common ones. Choose another.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"emails.verify": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "token": "0ne-t1me-t0ken-of-256-bits-as-base64url-tex"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description From the link in the mail: 256 bits, base64url
+					 * @example 0ne-t1me-t0ken-of-256-bits-as-base64url-tex
+					 */
+					token: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_TOKEN`: This link is not valid any more: it was used, or it is too old. Ask for a new one.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"emails.requestVerification": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Accepted; it goes on in the background */
+			202: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "status": "accepted"
+					 *     }
+					 */
+					"application/json": {
+						/** @constant */
+						status: "accepted";
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `EMAIL_ALREADY_VERIFIED`: Your e-mail address is confirmed already.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
 	"users.me": {
 		parameters: {
 			query?: never;
@@ -1799,6 +2655,653 @@ export interface operations {
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
 			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.update": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "username": "ada"
+				 *     }
+				 */
+				"application/json": {
+					name?: string | null;
+					/**
+					 * @description 3 to 32 letters, digits, dots, dashes and underscores; letter or digit at both ends
+					 * @example ada
+					 */
+					username?: string;
+					phone?: string | null;
+					avatarUrl?: string | null;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "email": "ada@example.com",
+					 *       "emailVerified": true,
+					 *       "username": "ada",
+					 *       "name": "Ada Lovelace",
+					 *       "phone": "+44 20 7946 0000",
+					 *       "avatarUrl": "https://example.com/ada.png",
+					 *       "roles": [
+					 *         "customer"
+					 *       ],
+					 *       "status": "active",
+					 *       "version": 0,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["User"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `USERNAME_TAKEN`: This username is taken.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.preferences": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "locale": "en-GB",
+					 *       "timeZone": "Europe/London",
+					 *       "currency": "GBP",
+					 *       "version": 0
+					 *     }
+					 */
+					"application/json": components["schemas"]["Preferences"];
+				};
+			};
+			/** @description As `If-None-Match` has it */
+			304: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.updatePreferences": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "locale": "en-GB",
+				 *       "timeZone": "Europe/London",
+				 *       "currency": "GBP"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description BCP 47
+					 * @example en-GB
+					 */
+					locale?: string;
+					/**
+					 * @description Of the IANA database
+					 * @example Europe/London
+					 */
+					timeZone?: string;
+					/**
+					 * @description ISO 4217
+					 * @example GBP
+					 */
+					currency?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "locale": "en-GB",
+					 *       "timeZone": "Europe/London",
+					 *       "currency": "GBP",
+					 *       "version": 0
+					 *     }
+					 */
+					"application/json": components["schemas"]["Preferences"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.list": {
+		parameters: {
+			query?: {
+				/**
+				 * @description Part of an address, username or name
+				 * @example ada
+				 */
+				q?: string;
+				role?: "customer" | "staff" | "admin";
+				status?: "active" | "disabled";
+				limit?: number;
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "id": "0199c0de-0000-7000-8000-000000000001",
+					 *           "email": "ada@example.com",
+					 *           "emailVerified": true,
+					 *           "username": "ada",
+					 *           "name": "Ada Lovelace",
+					 *           "phone": "+44 20 7946 0000",
+					 *           "avatarUrl": "https://example.com/ada.png",
+					 *           "roles": [
+					 *             "customer"
+					 *           ],
+					 *           "status": "active",
+					 *           "version": 0,
+					 *           "createdAt": "2026-01-02T03:04:05.000Z",
+					 *           "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *         }
+					 *       ],
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["User"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
+						nextCursor: string | null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor comes from another list, or from nowhere.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.get": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "email": "ada@example.com",
+					 *       "emailVerified": true,
+					 *       "username": "ada",
+					 *       "name": "Ada Lovelace",
+					 *       "phone": "+44 20 7946 0000",
+					 *       "avatarUrl": "https://example.com/ada.png",
+					 *       "roles": [
+					 *         "customer"
+					 *       ],
+					 *       "status": "active",
+					 *       "version": 0,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["User"];
+				};
+			};
+			/** @description As `If-None-Match` has it */
+			304: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"users.manage": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "roles": [
+				 *         "customer",
+				 *         "staff"
+				 *       ]
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @example [
+					 *       "customer",
+					 *       "staff"
+					 *     ]
+					 */
+					roles?: ("customer" | "staff" | "admin")[];
+					/** @enum {unknown} */
+					status?: "active" | "disabled";
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "email": "ada@example.com",
+					 *       "emailVerified": true,
+					 *       "username": "ada",
+					 *       "name": "Ada Lovelace",
+					 *       "phone": "+44 20 7946 0000",
+					 *       "avatarUrl": "https://example.com/ada.png",
+					 *       "roles": [
+					 *         "customer"
+					 *       ],
+					 *       "status": "active",
+					 *       "version": 0,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["User"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `LAST_ADMIN`: This is the last active admin. Make somebody else an admin first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"audit.mine": {
+		parameters: {
+			query?: {
+				limit?: number;
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "id": "0199c0de-0000-7000-8000-000000000001",
+					 *           "type": "signed-in",
+					 *           "at": "2026-01-02T03:04:05.000Z",
+					 *           "by": "self",
+					 *           "address": "192.0.2.7",
+					 *           "device": "text",
+					 *           "sessionId": "0199c0de-0000-7000-8000-000000000001",
+					 *           "note": "password"
+					 *         }
+					 *       ],
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["SecurityEvent"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
+						nextCursor: string | null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor comes from another list, or from nowhere.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
