@@ -53,7 +53,11 @@ export const Environment = Type.Object({
 	}),
 	PUBLIC_URL: Url(
 		"https?",
-		"Address under which clients reach the gateway; used in links. Default: http://HOST:PORT"
+		"Address under which clients reach the gateway; used in links. Default: http://localhost:PORT"
+	),
+	ACCOUNT_URL: Url(
+		"https?",
+		"Where the pages `verify-email` and `reset-password` are that links in mails lead to. Default: PUBLIC_URL/account, which the gateway serves"
 	),
 	CORS_ORIGINS: Type.String({
 		default: "",
@@ -336,6 +340,16 @@ export function databaseUrl(config: Config, group: Group): string {
 }
 
 export const isCluster = (config: Config): boolean => config.NATS_URL !== undefined;
+
+const withoutSlash = (url: string): string => url.replace(/\/+$/, "");
+
+/** Where clients reach the gateway, without a slash at the end. Never taken from a request. */
+export const publicUrl = ({ PUBLIC_URL, PORT }: Pick<Config, "PUBLIC_URL" | "PORT">): string =>
+	withoutSlash(PUBLIC_URL ?? `http://localhost:${PORT}`);
+
+/** Where the pages are that links in mails lead to, without a slash at the end. */
+export const accountUrl = (config: Pick<Config, "ACCOUNT_URL" | "PUBLIC_URL" | "PORT">): string =>
+	withoutSlash(config.ACCOUNT_URL ?? `${publicUrl(config)}/account`);
 
 /** The text of `.env.example`. */
 export function envExample(): string {

@@ -17,7 +17,6 @@ import { asyncApiDocument } from "./asyncapi.ts";
 import { Authenticator } from "./authentication.ts";
 import { readBody } from "./body.ts";
 import { networkOf } from "./client-address.ts";
-import { DOCS_PATHS, docsFile } from "./docs-page.ts";
 import { door, type Responder } from "./door.mixin.ts";
 import { errorPages, type ErrorPages } from "./error-pages.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -28,6 +27,7 @@ import { keyOf } from "./idempotency-key.ts";
 import { Limits, type Admission } from "./limits.ts";
 import { announcedBy, LiveContracts } from "./live-contracts.ts";
 import { openApiDocument } from "./openapi.ts";
+import { PAGE_PATHS, pageFile } from "./pages.ts";
 import { onlyHeader, parameterReader, type ReadParameters } from "./parameters.ts";
 import { gateway, problemOf } from "./problem.ts";
 import { accepts } from "./request.ts";
@@ -314,9 +314,9 @@ export default implement(gateway)({
 					return conditional(explained, req.headers);
 				},
 				...Object.fromEntries(
-					DOCS_PATHS.map(path => [
+					PAGE_PATHS.map(path => [
 						path,
-						(async ({ req }) => conditional(docsFile(path), req.headers)) satisfies Responder
+						(async ({ req }) => conditional(pageFile(path), req.headers)) satisfies Responder
 					])
 				)
 			}

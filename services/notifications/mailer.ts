@@ -10,8 +10,11 @@ import type { Message } from "./notifications.store.ts";
 export type Delivery =
 	{ readonly status: "accepted" } | { readonly status: "rejected"; readonly reason: string };
 
+/** A message as it is sent. */
+export type Mail = Omit<Message, "tokenId">;
+
 export interface Mailer {
-	send(message: Message): Promise<Delivery>;
+	send(message: Mail): Promise<Delivery>;
 	close(): void;
 }
 
@@ -103,7 +106,7 @@ function fileMailer(
 }
 
 const mailOf = (
-	{ id, recipient, subject, text, html, createdAt }: Message,
+	{ id, recipient, subject, text, html, createdAt }: Mail,
 	from: string
 ): SendMailOptions => ({
 	// The same for every attempt: who gets the mail twice can tell.

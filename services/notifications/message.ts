@@ -22,7 +22,16 @@ export type Notice =
 			readonly kind: "order-refund-failed";
 			readonly number: string;
 			readonly reason: CancelReason;
-	  };
+	  }
+	| { readonly kind: "verify-email" }
+	| { readonly kind: "reset-password" }
+	| { readonly kind: "password-changed"; readonly by: "change" | "reset" };
+
+/** The page that the link of a message leads to; it is the last part of the address. */
+export const LINKS: Partial<Record<Notice["kind"], string>> = {
+	"verify-email": "verify-email",
+	"reset-password": "reset-password"
+};
 
 /** How a person is addressed. */
 export interface Addressee {
@@ -37,8 +46,18 @@ export interface Content {
 	readonly html: string;
 }
 
-/** A paragraph, or a list. */
-type Block = string | readonly string[];
+/** A paragraph, a list, or a link. */
+type Block = string | readonly string[] | { readonly link: string };
+
+/** Stands for the address of the link until the message is sent. No text of anybody's own holds it. */
+const LINK_MARK = "\uE000link\uE000";
+
+/** The message with its link in place. */
+export const withLink = <C extends Content>(content: C, url: string): C => ({
+	...content,
+	text: content.text.replaceAll(LINK_MARK, url),
+	html: content.html.replaceAll(LINK_MARK, escapeHtml(url))
+});
 
 const REASONS: Record<CancelReason, string> = {
 	OUT_OF_STOCK: "Not everything you ordered was still in stock.",
@@ -52,11 +71,15 @@ const REASONS: Record<CancelReason, string> = {
 /** Writes the message about `notice` to this person. */
 export function compose(notice: Notice, to: Addressee): Content {
 	const { subject, blocks } = tell(notice);
-	const all = [greet(to), ...blocks, "Yours, Valence"].map(block =>
-		typeof block === "string" ? oneLine(block) : block.map(oneLine)
-	);
+	const all = [greet(to), ...blocks, "Yours, Valence"].map(tidy);
 	return { subject: oneLine(subject), text: toText(all), html: toHtml(oneLine(subject), all) };
 }
+
+const tidy = (block: Block): Block =>
+	typeof block === "string" ? oneLine(block) : isLink(block) ? block : block.map(oneLine);
+
+const isLink = (block: Block): block is { readonly link: string } =>
+	typeof block === "object" && "link" in block;
 
 function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
 	switch (notice.kind) {
@@ -95,6 +118,34 @@ function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
 					"We tried to give your money back, but it did not work. One of our staff will see to your refund in person; you need not do anything."
 				]
 			};
+		case "verify-email":
+			return {
+				subject: "Confirm your e-mail address",
+				blocks: [
+					"Please confirm that this is your e-mail address. The link works once, for thirty minutes:",
+					{ link: "Confirm my e-mail address" },
+					"If it was not you who registered with this address, you need not do anything."
+				]
+			};
+		case "reset-password":
+			return {
+				subject: "Choose a new password",
+				blocks: [
+					"Somebody, probably you, has asked for a new password for your account. You can choose one here; the link works once, for thirty minutes:",
+					{ link: "Choose a new password" },
+					"If it was not you, you need not do anything: your password stays as it is."
+				]
+			};
+		case "password-changed":
+			return {
+				subject: "Your password was changed",
+				blocks: [
+					notice.by === "reset"
+						? "Your password was changed by a link from a mail, and you are signed out everywhere."
+						: "Your password was changed, and you are signed out on all other devices.",
+					"If it was not you, ask for a new password at once: whoever did it cannot read your mails."
+				]
+			};
 	}
 }
 
@@ -114,11 +165,17 @@ export function formatMoney({ amount, currency }: Money): string {
 
 // Line breaks would make headers of what follows them; overrides of direction would turn the rest of the line around.
 const oneLine = (text: string): string =>
-	text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]+/gu, " ").trim();
+	text.replace(/[\p{Cc}\p{Co}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]+/gu, " ").trim();
 
 const toText = (blocks: readonly Block[]): string =>
 	`${blocks
-		.map(block => (typeof block === "string" ? block : block.map(item => `  - ${item}`).join("\n")))
+		.map(block =>
+			typeof block === "string"
+				? block
+				: isLink(block)
+					? LINK_MARK
+					: block.map(item => `  - ${item}`).join("\n")
+		)
 		.join("\n\n")}\n`;
 
 const ENTITIES: Record<string, string> = {
@@ -134,7 +191,9 @@ const toHtml = (title: string, blocks: readonly Block[]): string => {
 	const body = blocks.map(block =>
 		typeof block === "string"
 			? `<p>${escapeHtml(block)}</p>`
-			: `<ul>${block.map(item => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`
+			: isLink(block)
+				? `<p><a href="${LINK_MARK}">${escapeHtml(block.link)}</a></p>`
+				: `<ul>${block.map(item => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`
 	);
 	return `<!doctype html>
 <html lang="en">

@@ -1,13 +1,20 @@
-import { Errors } from "moleculer";
+import { Errors, type ServiceBroker } from "moleculer";
 import { notifications } from "../../contracts/notifications.ts";
 import type { Tx } from "../../lib/database.ts";
+import { accountUrl } from "../../lib/config.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
-import { implement } from "../../lib/service.ts";
+import { callerOf, implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { jobs, type JobHost, type JobKind, type JobMethods } from "../../mixins/jobs.mixin.ts";
-import { createMailer, type Delivery } from "./mailer.ts";
-import { compose, type Notice } from "./message.ts";
-import { findMessage, insertMessage, settleMessage, type Outcome } from "./notifications.store.ts";
+import { createMailer, type Delivery, type Mailer } from "./mailer.ts";
+import { compose, LINKS, withLink, type Notice } from "./message.ts";
+import {
+	findMessage,
+	insertMessage,
+	settleMessage,
+	type Message,
+	type Outcome
+} from "./notifications.store.ts";
 import { findRecipient, type Recipient } from "./recipients.store.ts";
 
 const MAIL_ATTEMPTS = 10;
@@ -16,7 +23,11 @@ const MAIL_ATTEMPTS = 10;
 async function notify(
 	enqueue: JobMethods["enqueue"],
 	tx: Tx,
-	{ to, refId }: { readonly to: Recipient; readonly refId: string },
+	{
+		to,
+		refId,
+		tokenId = null
+	}: { readonly to: Recipient; readonly refId: string; readonly tokenId?: string | null },
 	notice: Notice
 ): Promise<void> {
 	const id = await insertMessage(tx, {
@@ -25,7 +36,8 @@ async function notify(
 		refId,
 		channel: "email",
 		userId: to.userId,
-		recipient: to.email
+		recipient: to.email,
+		tokenId
 	});
 	if (id) await enqueue(tx, "mail", id, id);
 }
@@ -48,12 +60,28 @@ async function settle(tx: Tx, id: string, outcome: Outcome): Promise<void> {
 	else tx.record("notification.failed.v1", aggregate, { ...told, reason: outcome.error });
 }
 
+const EXPIRED: Delivery = {
+	status: "rejected",
+	reason: "its link did not work any more when it could be sent"
+};
+
+/** Sends a message; what its link proves is asked for now, so that nothing but the mail ever holds it. */
+async function send(mailer: Mailer, message: Message, broker: ServiceBroker): Promise<Delivery> {
+	const { tokenId, kind } = message;
+	if (tokenId === null) return mailer.send(message);
+	const token = await callerOf(broker).call("emails.token", { tokenId });
+	if (token === null) return EXPIRED;
+	const { config } = runtimeOf(broker);
+	// Behind the #, where no server and no log sees it.
+	return mailer.send(withLink(message, `${accountUrl(config)}/${LINKS[kind]}#token=${token}`));
+}
+
 function effects({ broker, logger, db }: JobHost) {
 	const mailer = createMailer(runtimeOf(broker).config, logger);
 	return {
 		mail: {
 			maxAttempts: MAIL_ATTEMPTS,
-			perform: async id => mailer.send((await findMessage(db, id))!),
+			perform: async id => send(mailer, (await findMessage(db, id))!, broker),
 			complete: (tx, id, delivery) =>
 				settle(
 					tx,
@@ -78,6 +106,16 @@ export default implement(notifications)({
 		// From what the event tells: our copy of it may be made later, by another consumer.
 		async "user.created.v1"({ data: to }, tx) {
 			await notify(this.enqueue, tx, { to, refId: to.userId }, { kind: "welcome" });
+		},
+		async "user.email-verification-requested.v1"({ data: { tokenId, ...to } }, tx) {
+			await notify(this.enqueue, tx, { to, refId: tokenId, tokenId }, { kind: "verify-email" });
+		},
+		async "user.password-reset-requested.v1"({ data: { tokenId, ...to } }, tx) {
+			await notify(this.enqueue, tx, { to, refId: tokenId, tokenId }, { kind: "reset-password" });
+		},
+		async "user.password-changed.v1"({ id: refId, data: { userId, by } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "password-changed", by });
 		},
 		async "order.confirmed.v1"({ data: { orderId: refId, userId, ...order } }, tx) {
 			const to = await recipientOf(tx, userId);

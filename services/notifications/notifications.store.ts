@@ -11,23 +11,26 @@ export interface Message extends Content {
 	readonly userId: string;
 	/** The address at the time it was written. */
 	readonly recipient: string;
+	/** Of the link that it bears, if it bears one. */
+	readonly tokenId: string | null;
 	readonly createdAt: Date;
 }
 
-const COLUMNS = `id, kind, ref_id AS "refId", channel, user_id AS "userId", recipient, subject,
-	body_text AS "text", body_html AS "html", created_at AS "createdAt"`;
+const COLUMNS = `id, kind, ref_id AS "refId", channel, user_id AS "userId", recipient, token_id AS "tokenId",
+	subject, body_text AS "text", body_html AS "html", created_at AS "createdAt"`;
 
 /** Queues a message and returns its id; undefined where this one was written before. */
 export async function insertMessage(
 	tx: Tx,
 	message: Omit<Message, "id" | "createdAt">
 ): Promise<string | undefined> {
-	const { kind, refId, channel, userId, recipient, subject, text, html } = message;
+	const { kind, refId, channel, userId, recipient, tokenId, subject, text, html } = message;
 	const row = await tx.one<{ id: string }>(
-		`INSERT INTO message (id, kind, ref_id, channel, user_id, recipient, subject, body_text, body_html)
-		 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		`INSERT INTO message (id, kind, ref_id, channel, user_id, recipient, token_id, subject, body_text,
+		   body_html)
+		 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		 ON CONFLICT (kind, ref_id, channel) DO NOTHING RETURNING id`,
-		[uuidv7(), kind, refId, channel, userId, recipient, subject, text, html]
+		[uuidv7(), kind, refId, channel, userId, recipient, tokenId, subject, text, html]
 	);
 	return row?.id;
 }

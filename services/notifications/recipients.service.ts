@@ -1,7 +1,7 @@
 import { recipients } from "../../contracts/recipients.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { deleteRecipients, upsertRecipient } from "./recipients.store.ts";
+import { deleteRecipients, renameRecipient, upsertRecipient } from "./recipients.store.ts";
 
 /** Keeps our own copy of who is who: nobody is asked when a mail is due. */
 export default implement(recipients)({
@@ -10,6 +10,9 @@ export default implement(recipients)({
 	events: {
 		async "user.created.v1"({ data }, tx) {
 			await upsertRecipient(tx, data);
+		},
+		async "user.updated.v1"({ data }, tx) {
+			await renameRecipient(tx, data);
 		}
 	}
 });

@@ -28,3 +28,15 @@ export const findRecipient = (tx: Tx, userId: string): Promise<Recipient | undef
 
 /** Forgets everybody, to be told of all of them again. */
 export const deleteRecipients = (tx: Tx): Promise<unknown> => tx.query("DELETE FROM recipient");
+
+/** Somebody whom we know is called otherwise. */
+export async function renameRecipient(
+	tx: Tx,
+	{ userId, username, name }: Omit<Recipient, "email">
+): Promise<void> {
+	await tx.query(
+		`UPDATE recipient SET username = $2, name = $3, updated_at = clock_timestamp()
+		 WHERE user_id = $1`,
+		[userId, username, name]
+	);
+}
