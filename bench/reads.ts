@@ -22,6 +22,8 @@ export interface Reads {
 export interface Load {
 	readonly seconds: number;
 	readonly connections: number;
+	/** Requests per second; as many as it can where none is given. */
+	readonly perSecond?: number;
 	/** Of each request. */
 	readonly headers?: Readonly<Record<string, string>>;
 }
@@ -54,7 +56,7 @@ export async function measureReads(
 }
 
 async function fire(url: string, ids: readonly string[], load: Load) {
-	const { seconds, connections, headers = {} } = load;
+	const { seconds, connections, perSecond, headers = {} } = load;
 	const paths = ids.map(id => ({ path: `/api/v1/products/${id}` }));
 	// Each connection begins elsewhere, so that they do not all ask for the same product at once.
 	let turn = 0;
@@ -65,7 +67,14 @@ async function fire(url: string, ids: readonly string[], load: Load) {
 	// Its own histogram knows whole milliseconds only.
 	const latencies: number[] = [];
 	const result = await new Promise<autocannon.Result>((resolve, reject) => {
-		const options = { url, connections, duration: seconds, headers: { ...headers }, setupClient };
+		const options = {
+			url,
+			connections,
+			duration: seconds,
+			headers: { ...headers },
+			setupClient,
+			...(perSecond === undefined ? {} : { overallRate: perSecond })
+		};
 		autocannon(options, (error: Error | null, done) => (error ? reject(error) : resolve(done))).on(
 			"response",
 			(_client, _status, _bytes, ms) => void latencies.push(ms)

@@ -92,6 +92,7 @@ export const auth = contract({
 			rest: {
 				route: "POST /auth/register",
 				tag: "Identity",
+				bearer: "ignored",
 				status: 201,
 				location: "/api/v1/users/me",
 				limit: { attempt: "register" }
@@ -111,6 +112,7 @@ export const auth = contract({
 			rest: {
 				route: "POST /auth/login",
 				tag: "Identity",
+				bearer: "ignored",
 				idempotencyKey: "refused",
 				limit: { attempt: "login", account: "login", failuresOnly: true }
 			},
@@ -129,7 +131,12 @@ export const auth = contract({
 			description:
 				"Each refresh token works once. A repetition within ten seconds gets the same successor; a later one ends the session.",
 			access: "public",
-			rest: { route: "POST /auth/refresh", tag: "Identity", idempotencyKey: "refused" },
+			rest: {
+				route: "POST /auth/refresh",
+				tag: "Identity",
+				bearer: "ignored",
+				idempotencyKey: "refused"
+			},
 			params: Params({ refreshToken: RefreshToken }),
 			result: Tokens,
 			failures: ["INVALID_REFRESH_TOKEN"]
@@ -168,7 +175,7 @@ export const auth = contract({
 		keys: {
 			summary: "Public keys that verify access tokens (JWKS)",
 			access: "public",
-			rest: { route: "GET //.well-known/jwks.json", tag: "Identity" },
+			rest: { route: "GET //.well-known/jwks.json", tag: "Identity", bearer: "ignored" },
 			idempotent: true,
 			params: Params({}),
 			result: Type.Object({ keys: Type.Array(Jwk) })

@@ -17,6 +17,7 @@ export const emails = contract({
 			rest: {
 				route: "POST /auth/email/verify",
 				tag: "Identity",
+				bearer: "ignored",
 				status: 204,
 				idempotencyKey: "refused"
 			},

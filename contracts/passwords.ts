@@ -57,6 +57,7 @@ export const passwords = contract({
 			rest: {
 				route: "POST /auth/password/forgot",
 				tag: "Identity",
+				bearer: "ignored",
 				status: 202,
 				limit: { attempt: "reset", account: "email" }
 			},
@@ -70,6 +71,7 @@ export const passwords = contract({
 			rest: {
 				route: "POST /auth/password/reset",
 				tag: "Identity",
+				bearer: "ignored",
 				status: 204,
 				idempotencyKey: "refused"
 			},

@@ -83,13 +83,14 @@ function publishedBy(contracts: readonly ServiceContract[]): Published {
 
 function publishedAction(contract: ActionContract): PublishedAction {
 	const { access, idempotent = false, rest, params, result, failures = [] } = contract;
-	// How much may be asked, and who comes first, may change with the load; and a key that comes with a
-	// request is heeded or refused, as the version before would have it.
+	// How much may be asked, and who comes first, may change with the load; and a key or a token that comes
+	// with a request is heeded or not, as the version before would have it.
 	const {
 		tag: _,
 		limit: _limit,
 		priority: _priority,
 		idempotencyKey: _key,
+		bearer: _bearer,
 		...route
 	} = rest ?? { tag: "" };
 	return {

@@ -71,6 +71,11 @@ export interface RestContract {
 	 */
 	readonly idempotencyKey?: "kept" | "harmless" | "refused";
 	/**
+	 * `ignored` where an access token that comes along is not looked at: whose token has ended comes here
+	 * for another. Without it every route refuses one that is not good. For public routes alone.
+	 */
+	readonly bearer?: "ignored";
+	/**
 	 * The answer is a stream of server-sent events: the gateway calls the action (whose result is an
 	 * `EventPage`) again and again, each time for what comes `after` the event that was sent last.
 	 */

@@ -222,6 +222,7 @@ describe("the OpenAPI document", () => {
 	it("says who must sign in", () => {
 		expect(operationOf("orders.place")["security"]).toEqual([{ bearer: [] }]);
 		expect(operationOf("carts.get")["security"]).toEqual([{}, { bearer: [] }]);
+		expect(operationOf("auth.refresh")["security"]).toEqual([]);
 	});
 
 	it("refuses two schemas with one title", () => {

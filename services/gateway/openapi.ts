@@ -1,7 +1,7 @@
 /** The contracts as an OpenAPI 3.1 document. Their schemas are JSON Schema 2020-12 already, as 3.1 wants it. */
 import { Type, type TSchema } from "typebox";
 import { IdempotencyKey, type EventPage } from "../../contracts/common.ts";
-import type { RestContract, ServiceContract } from "../../lib/contract.ts";
+import type { ActionContract, RestContract, ServiceContract } from "../../lib/contract.ts";
 import { takesKey } from "./idempotency-key.ts";
 import { exampleOf, hasExample } from "./openapi-examples.ts";
 import { isIfMatch } from "./parameters.ts";
@@ -76,7 +76,7 @@ function operationOf(
 		tags: [rest.tag],
 		summary: contract.summary,
 		...(contract.description ? { description: contract.description } : {}),
-		security: contract.access === "public" ? [{}, { bearer: [] }] : [{ bearer: [] }],
+		security: securityOf(contract, rest),
 		...(contract.access === "staff" || contract.access === "admin"
 			? { "x-access": contract.access }
 			: {}),
@@ -85,6 +85,10 @@ function operationOf(
 		responses: { ...successes(route, components), ...problems(route, contracts) }
 	};
 }
+
+/** What a client has to show: an empty choice is nothing. */
+const securityOf = ({ access }: ActionContract, { bearer }: RestContract): Json[] =>
+	access !== "public" ? [{ bearer: [] }] : bearer === "ignored" ? [] : [{}, { bearer: [] }];
 
 function parameterOf(
 	name: string,

@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { allContracts } from "../../contracts/index.ts";
-import type { ActionContract, ServiceContract } from "../../lib/contract.ts";
+import type { ActionContract, RestContract, ServiceContract } from "../../lib/contract.ts";
 import { routesOf } from "./routes.ts";
 
 const shop = (actions: Record<string, Partial<ActionContract>>): ServiceContract => ({
@@ -41,7 +41,7 @@ describe("routes", () => {
 	});
 
 	it("give each parameter one source", () => {
-		const route = (method: "POST" | "DELETE") =>
+		const route = (method: "POST" | "DELETE", more: Partial<RestContract> = {}) =>
 			routesOf([
 				shop({
 					a: {
@@ -50,7 +50,8 @@ describe("routes", () => {
 							route: `${method} /a/:id`,
 							tag: "",
 							headers: { "x-key": "key" },
-							query: ["dry"]
+							query: ["dry"],
+							...more
 						}
 					}
 				})
@@ -62,6 +63,7 @@ describe("routes", () => {
 			note: { in: "body", name: "note" }
 		});
 		expect(route("DELETE").get("note")).toEqual({ in: "query", name: "note" });
+		expect(route("DELETE", { body: ["note"] }).get("note")).toEqual({ in: "body", name: "note" });
 	});
 
 	it.each<[string, Record<string, Partial<ActionContract>>, RegExp]>([
@@ -69,6 +71,11 @@ describe("routes", () => {
 			"an internal action",
 			{ a: { access: "internal", rest: { route: "GET /a", tag: "" } } },
 			/internal/
+		],
+		[
+			"an action that must know who asks and does not look",
+			{ a: { access: "user", rest: { route: "GET /a", tag: "", bearer: "ignored" } } },
+			/a needs to know who asks/
 		],
 		[
 			"two actions with one route",

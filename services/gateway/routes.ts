@@ -54,6 +54,8 @@ function routeOf(
 	const action = `${service}.${name}`;
 	if (contract.access === "internal")
 		throw new Error(`${action} is internal and cannot have a route.`);
+	if (rest.bearer === "ignored" && contract.access !== "public")
+		throw new Error(`${action} needs to know who asks and cannot ignore the token.`);
 	const [method, declared] = rest.route.split(" ") as [string, string];
 	const path = declared.startsWith("//") ? declared.slice(1) : PREFIX + declared;
 	return {

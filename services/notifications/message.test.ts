@@ -1,5 +1,5 @@
 import type { CancelReason } from "../../contracts/orders.ts";
-import { compose, formatMoney, type Notice } from "./message.ts";
+import { compose, formatMoney, withLink, type Notice } from "./message.ts";
 
 const ada = { username: "ada", name: "Ada Lovelace" };
 const total = { amount: 123_450, currency: "EUR" };
@@ -136,5 +136,23 @@ describe("money", () => {
 		[0, "CHF", "CHF\u00A00.00"]
 	])("writes %d minor units of %s as %s", (amount, currency, written) => {
 		expect(formatMoney({ amount, currency })).toBe(written);
+	});
+});
+
+describe("a message with a link", () => {
+	const url = "https://shop.test/account/reset-password#token=a&b";
+
+	it("has the address in the text, and a name for it in HTML", () => {
+		const { text, html } = withLink(compose({ kind: "reset-password" }, ada), url);
+		expect(text).toContain(`\n\n${url}\n\n`);
+		expect(html).toContain(
+			'<a href="https://shop.test/account/reset-password#token=a&amp;b">Choose a new password</a>'
+		);
+	});
+
+	it("has no link where a name asks for one", () => {
+		const name = "\uE000link\uE000";
+		const { text } = withLink(compose({ kind: "welcome" }, { ...ada, name }), url);
+		expect(text).not.toContain("shop.test");
 	});
 });

@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
+import { emails } from "../../contracts/emails.ts";
 import type { Events, Fact } from "../../contracts/index.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
+import { implement } from "../../lib/service.ts";
 import { startTestNode, type TestNode } from "../../tests/support/node.ts";
 import { createMailer } from "./mailer.ts";
 
@@ -117,6 +119,79 @@ const jobs = (node: TestNode) =>
 		.query<{ attempts: number; done: boolean }>(
 			"SELECT attempts, done_at IS NOT NULL AS done FROM job"
 		);
+
+describe("with links", () => {
+	const TOKEN = "0ne-t1me-t0ken-of-256-bits-as-base64url-tex";
+	let smtp: Awaited<ReturnType<typeof startSmtp>>;
+	let node: TestNode;
+	/** The ids of links that still work. */
+	const live = new Set<string>();
+	const asked: string[] = [];
+	beforeAll(async () => {
+		smtp = await startSmtp();
+		const faked = implement(emails)({
+			actions: {
+				async verify() {
+					return null;
+				},
+				async requestVerification() {
+					return { status: "accepted" };
+				},
+				async token({ params: { tokenId } }) {
+					asked.push(tokenId);
+					return live.has(tokenId) ? TOKEN : null;
+				}
+			}
+		});
+		node = await startTestNode(["notifications"], {
+			env: { SMTP_URL: `smtp://127.0.0.1:${smtp.port}`, PUBLIC_URL: "https://shop.test/" },
+			fakes: [faked]
+		});
+	});
+	afterAll(async () => {
+		await node.stop();
+		await smtp.stop();
+	});
+
+	it.each([
+		["user.email-verification-requested.v1", "Confirm your e-mail address", "verify-email"],
+		["user.password-reset-requested.v1", "Choose a new password", "reset-password"]
+	] as const)("%s: mails the link, which stands nowhere else", async (type, subject, page) => {
+		const { userId, ...who } = newUser({ email: `${page}@example.com` });
+		const tokenId = randomUUID();
+		live.add(tokenId);
+		await teller(node)(type, userId, { userId, tokenId, ...who });
+		const mail = () => smtp.mails.find(({ to }) => to[0] === who.email);
+		await eventually(() => expect(mail()).toBeDefined());
+		const { raw } = mail()!;
+		expect(header(raw, "Subject")).toBe(subject);
+		const url = `https://shop.test/account/${page}#token=${TOKEN}`;
+		// Both parts have it, and the text has it as it is.
+		expect(decode(raw).match(new RegExp(url, "g"))).toHaveLength(2);
+		const rows = await node.runtime
+			.database("notifications")
+			.query(
+				"SELECT row_to_json(m)::text FROM message m UNION ALL SELECT row_to_json(j)::text FROM job j"
+			);
+		expect(rows).not.toHaveLength(0);
+		expect(JSON.stringify(rows)).not.toContain(TOKEN);
+	});
+
+	it("sends no link that does not work any more", async () => {
+		const { userId, ...who } = newUser({ email: "late@example.com" });
+		const tokenId = randomUUID();
+		await teller(node)("user.password-reset-requested.v1", userId, { userId, tokenId, ...who });
+		await eventually(async () =>
+			expect(
+				await node.runtime
+					.database("notifications")
+					.query("SELECT status, error FROM message WHERE recipient = $1", [who.email])
+			).toMatchObject([{ status: "failed", error: expect.stringContaining("link") }])
+		);
+		expect(asked).toContain(tokenId);
+		expect(smtp.mails.map(({ to }) => to[0])).not.toContain(who.email);
+	});
+});
 
 describe("with a mail server", () => {
 	let smtp: Awaited<ReturnType<typeof startSmtp>>;

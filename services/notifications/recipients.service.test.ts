@@ -36,6 +36,26 @@ describe("the copy of users", () => {
 		expect(await recipients()).toEqual(users);
 	});
 
+	it("knows how somebody is called now", async () => {
+		const { userId } = await created("fay");
+		await node.runtime
+			.database("users")
+			.transaction(async tx =>
+				tx.record(
+					"user.updated.v1",
+					{ id: userId, version: 2 },
+					{ userId, username: "fay2", name: "Fay" }
+				)
+			);
+		await node.settled("users");
+		expect(await recipients()).toContainEqual({
+			userId,
+			email: "fay@example.com",
+			username: "fay2",
+			name: "Fay"
+		});
+	});
+
 	it("is not needed for a welcome, which tells what the event tells", async () => {
 		const { userId } = await created("eve");
 		const db = node.runtime.database("notifications");

@@ -414,6 +414,50 @@ describe("auth", () => {
 		});
 	});
 
+	describe("sessions", () => {
+		const call = (action: "auth.login" | "auth.refresh", params: object, device: string) =>
+			node.broker.call<Tokens, object>(action, params, {
+				meta: { client: { address: `192.0.2.${device.length}`, device } }
+			});
+
+		it("are listed by their last use, with what and from where that was", async () => {
+			const { who, identity } = await signedIn();
+			const phone = await call("auth.login", { login: who.email, password: PASSWORD }, "Phone");
+			await call("auth.login", { login: who.email, password: PASSWORD }, "Laptop");
+			await call("auth.refresh", { refreshToken: phone.refreshToken }, "Phone, moved");
+			const { items, nextCursor } = await node.call("auth.sessions", {}, identity);
+			expect(items.map(({ device, address, current }) => [device, address, current])).toEqual([
+				["Phone, moved", "192.0.2.12", false],
+				["Laptop", "192.0.2.6", false],
+				["unknown", "unknown", true]
+			]);
+			expect(nextCursor).toBeNull();
+			const first = await node.call("auth.sessions", { limit: 2 }, identity);
+			const rest = await node.call("auth.sessions", { cursor: first.nextCursor! }, identity);
+			expect([...first.items, ...rest.items]).toEqual(items);
+			await expect(
+				node.call("auth.sessions", { cursor: first.nextCursor! }, (await signedIn()).identity)
+			).rejects.toMatchObject({ type: "INVALID_CURSOR" });
+		});
+
+		it("are ended one by one by whose they are", async () => {
+			const { who, identity } = await signedIn();
+			const phone = await login(who);
+			const { sessionId: id } = await identityOf(phone);
+			await expect(
+				node.call("auth.endSession", { id }, (await signedIn()).identity)
+			).rejects.toMatchObject({ type: "NOT_FOUND" });
+			expect(await node.call("auth.endSession", { id }, identity)).toBeNull();
+			await expect(refresh(phone.refreshToken)).rejects.toMatchObject({ code: 401 });
+			expect(await revoked(id)).toMatchObject([{ data: { reason: "logout", cause: "ended" } }]);
+			await expect(node.call("auth.endSession", { id }, identity)).rejects.toMatchObject({
+				type: "NOT_FOUND"
+			});
+			const { items } = await node.call("auth.sessions", {}, identity);
+			expect(items.map(session => session.id)).toEqual([identity.sessionId]);
+		});
+	});
+
 	describe("what leaves", () => {
 		it("are public keys without a private member", async () => {
 			const answer = await node.call("auth.keys", {});

@@ -1,6 +1,7 @@
 /** Hashing of passwords: Argon2id, off the event loop, and never too much of it at once. */
 import { type Algorithm, hash, verify } from "@node-rs/argon2";
 import { randomBytes } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { auth } from "../../contracts/auth.ts";
 import { failure } from "../../lib/failure.ts";
 import { Bulkhead } from "./bulkhead.ts";
@@ -14,7 +15,8 @@ const ARGON2 = {
 };
 
 // Each hash takes a thread of libuv's pool, which has four: half of them stay free for files and DNS.
-const AT_ONCE = 2;
+// And a core: one stays free for all who do not sign in just now.
+const AT_ONCE = Math.max(1, Math.min(2, availableParallelism() - 1));
 const WAITING = 100;
 
 /** Makes and checks password hashes. Both throw BUSY when too many wait already. */

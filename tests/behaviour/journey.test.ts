@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { eventually } from "../support/process.ts";
 import { ADDRESS, answerOf, PASSWORD } from "../support/api.ts";
+import { mailsTo } from "../support/mail.ts";
 import { api, dataDir, shape, urls } from "./shape.ts";
 
 async function aProduct() {
@@ -35,15 +34,8 @@ const readStock = async (productId: string, token: string) =>
 		await api.as(token).GET("/api/v1/inventory/{productId}", { params: { path: { productId } } })
 	);
 
-const mailsTo = (address: string): string[] =>
-	readdirSync(join(dataDir, "mail"))
-		// One that is being written has another ending.
-		.filter(file => file.endsWith(".eml"))
-		.map(file => readFileSync(join(dataDir, "mail", file), "utf8"))
-		.filter(mail => mail.includes(`To: ${address}`));
-
 const mailArrives = (address: string, subject: RegExp) =>
-	eventually(`a mail ${subject}`, () => mailsTo(address).some(mail => subject.test(mail)));
+	eventually(`a mail ${subject}`, () => mailsTo(dataDir, address).some(mail => subject.test(mail)));
 
 describe(`a customer's journey (${shape})`, () => {
 	it("leads from registration to a confirmed order and its mail", async () => {
