@@ -1,5 +1,5 @@
 import { parseOptions } from "@node-rs/argon2";
-import { Passwords } from "./password.ts";
+import { AT_ONCE, Passwords, WAITING } from "./password.ts";
 
 describe("passwords", () => {
 	const passwords = new Passwords();
@@ -33,7 +33,7 @@ describe("passwords", () => {
 
 	it("are refused with BUSY when a hundred wait", async () => {
 		const results = await Promise.allSettled(
-			Array.from({ length: 103 }, () => passwords.hash("correct horse"))
+			Array.from({ length: AT_ONCE + WAITING + 1 }, () => passwords.hash("correct horse"))
 		);
 		const refused = results.filter(
 			({ status }) => status === "rejected"

@@ -16,8 +16,8 @@ const ARGON2 = {
 
 // Each hash takes a thread of libuv's pool, which has four: half of them stay free for files and DNS.
 // And a core: one stays free for all who do not sign in just now.
-const AT_ONCE = Math.max(1, Math.min(2, availableParallelism() - 1));
-const WAITING = 100;
+export const AT_ONCE = Math.max(1, Math.min(2, availableParallelism() - 1));
+export const WAITING = 100;
 
 /** Makes and checks password hashes. Both throw BUSY when too many wait already. */
 export class Passwords {
