@@ -7,6 +7,7 @@ import { ACCESS_TOKEN_SECONDS, verifyAccessToken } from "../../lib/access-token.
 import type { Identity } from "../../lib/identity.ts";
 import { createSigningKeys, readSigningKeys } from "../../lib/signing-keys.ts";
 import { hashOf, successorOf, SUCCESSOR_SECRET } from "./session.ts";
+import { purgeSessions } from "./sessions.store.ts";
 
 // The real thing, counted.
 jest.mock("@node-rs/argon2", () => {
@@ -456,6 +457,33 @@ describe("auth", () => {
 			const { items } = await node.call("auth.sessions", {}, identity);
 			expect(items.map(session => session.id)).toEqual([identity.sessionId]);
 		});
+	});
+
+	it("forgets what is over, and nothing else", async () => {
+		const [living, ended, idle] = [await signedIn(), await signedIn(), await signedIn()];
+		await node.call("auth.logout", {}, ended.identity);
+		const database = node.runtime.database("users");
+		await purgeSessions(database);
+		const rowsIn = async (table: string) =>
+			(
+				await sql<{ n: number }>(
+					`SELECT count(*)::int AS n FROM ${table} t WHERE ${table === "session" ? "id" : "session_id"} = ANY ($1)`,
+					[[living, ended, idle].map(({ identity }) => identity.sessionId)]
+				)
+			)[0]!.n;
+		expect([await rowsIn("session"), await rowsIn("refresh_token")]).toEqual([3, 3]);
+		await sql("UPDATE session SET revoked_at = revoked_at - interval '31 days' WHERE id = $1", [
+			ended.identity.sessionId
+		]);
+		await sql("UPDATE session SET last_used_at = now() - interval '45 days' WHERE id = $1", [
+			idle.identity.sessionId
+		]);
+		await sql("UPDATE refresh_token SET expires_at = now() WHERE session_id = $1", [
+			idle.identity.sessionId
+		]);
+		expect(await purgeSessions(database)).toBe(3);
+		expect([await rowsIn("session"), await rowsIn("refresh_token")]).toEqual([1, 1]);
+		await refresh(living.tokens.refreshToken);
 	});
 
 	describe("what leaves", () => {

@@ -7,6 +7,7 @@ import { implement } from "../../lib/service.ts";
 import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { proof } from "./proof.mixin.ts";
+import { sessionPurge } from "./purge.mixin.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf, judge, successorOf } from "./session.ts";
 import {
@@ -70,7 +71,7 @@ function lastOf(listing: Listing, cursor: string): { lastUsedAt: string; id: str
 }
 
 export default implement(auth)({
-	mixins: [events("users"), proof()],
+	mixins: [events("users"), proof(), sessionPurge()],
 	actions: {
 		async register({ params: { email, username, name = null, password }, meta: { client } }) {
 			if (isCommonPassword(password)) throw failure(auth, "PASSWORD_TOO_COMMON");

@@ -154,3 +154,29 @@ export async function findRevocations(
 	);
 	return rows.map(({ id, until }) => ({ sessionId: id, until: until.toISOString() }));
 }
+
+const PURGE_BATCH = 5_000;
+/** How long an ended session is kept: so long somebody may want to know why it has ended. */
+const KEPT_DAYS = 30;
+
+/** Deletes sessions and tokens that nobody can use any more; answers how many rows went. */
+export async function purgeSessions(db: Queries): Promise<number> {
+	// A token that comes after its own end is refused whether we know it or not.
+	const spent: Record<string, string> = {
+		refresh_token: "expires_at < now()",
+		one_time_token: "expires_at < now()",
+		session: `least(revoked_at, expires_at) < now() - interval '${KEPT_DAYS} days'
+			OR (last_used_at < now() - make_interval(secs => ${IDLE_SECONDS}) - interval '${KEPT_DAYS} days')`
+	};
+	let gone = 0;
+	for (const [table, condition] of Object.entries(spent))
+		for (;;) {
+			const rows = await db.query(
+				`DELETE FROM ${table} WHERE ctid IN (
+				   SELECT ctid FROM ${table} WHERE ${condition} LIMIT ${PURGE_BATCH}) RETURNING 1`
+			);
+			gone += rows.length;
+			if (rows.length < PURGE_BATCH) break;
+		}
+	return gone;
+}
