@@ -13,7 +13,7 @@ import {
 	type Config,
 	type Unit
 } from "../lib/config.ts";
-import { lockDataFolder, ownSigningKeys, type DataFolder } from "../lib/data-folder.ts";
+import { lockDataFolder, signingKeys, type DataFolder } from "../lib/data-folder.ts";
 import { freePort, startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
 import { startTime } from "../lib/pid.ts";
@@ -288,6 +288,7 @@ async function start(): Promise<void> {
 	const database = servers["postgres"]
 		? { DATABASE_URL: servers["postgres"].url, DATABASE_URL_FILE: "" }
 		: {};
+	const keys = await signingKeys(config, folder);
 	const env: NodeJS.ProcessEnv = {
 		// Loading is most of a node's start; Node keeps what it has compiled.
 		NODE_COMPILE_CACHE: join(folder.path, "compile-cache"),
@@ -295,11 +296,12 @@ async function start(): Promise<void> {
 		...database,
 		NATS_URL: servers["nats"]!.url,
 		REDIS_URL: servers["redis"]!.url,
-		AUTH_KEYS: config.AUTH_KEYS ?? (await ownSigningKeys(folder)),
+		// By their file where they have one, so that the nodes see them change.
+		AUTH_KEYS: keys.AUTH_KEYS_FILE ? "" : keys.AUTH_KEYS,
+		AUTH_KEYS_FILE: keys.AUTH_KEYS_FILE ?? "",
 		// What stands in files is in the variables by now.
 		NATS_URL_FILE: "",
-		REDIS_URL_FILE: "",
-		AUTH_KEYS_FILE: ""
+		REDIS_URL_FILE: ""
 	};
 	const progress = progressLine();
 	const withDatabase: Config = { ...config, ...database };

@@ -8,7 +8,7 @@ import {
 	UNITS,
 	type Config
 } from "../lib/config.ts";
-import { lockDataFolder, ownSigningKeys } from "../lib/data-folder.ts";
+import { lockDataFolder, signingKeys } from "../lib/data-folder.ts";
 import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
@@ -66,7 +66,7 @@ export async function startOneProcess(
 		const config = Object.freeze({
 			...given,
 			...(postgres ? { DATABASE_URL: postgres.url } : {}),
-			AUTH_KEYS: given.AUTH_KEYS ?? (await ownSigningKeys(folder))
+			...(await signingKeys(given, folder))
 		});
 		for (const group of GROUPS) {
 			signal.throwIfAborted();

@@ -26,6 +26,11 @@ const TOKEN_TYPE = "at+jwt";
 export const ACCESS_TOKEN_SECONDS = 900;
 /** By how much the clocks of two nodes may differ. */
 export const CLOCK_TOLERANCE_SECONDS = 5;
+/**
+ * For how long a token that is signed now may be taken somewhere: the clock that signs may be ahead,
+ * and gateways put up with clocks that differ.
+ */
+export const LAST_TOKEN_SECONDS = ACCESS_TOKEN_SECONDS + 2 * CLOCK_TOLERANCE_SECONDS;
 
 const Claims = Type.Object({ sub: Id, sid: Id, roles: Type.Array(Role) });
 const isClaims = createAjv().compile<Static<typeof Claims>>(Claims);

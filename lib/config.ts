@@ -184,7 +184,13 @@ export const Environment = Type.Object({
 	AUTH_KEYS: Type.Optional(
 		Type.String({
 			description:
-				"Private keys that sign access tokens, as a JWK set; the first signs, all verify. Required in a cluster. One process makes its own in DATA_DIR"
+				"Private keys that sign access tokens, as a JWK set; `npm run keys` makes and rotates them. Required in a cluster. One process makes its own in DATA_DIR"
+		})
+	),
+	AUTH_KEYS_FILE: Type.Optional(
+		Type.String({
+			description:
+				"Where AUTH_KEYS stands in a file: it is read again while a node runs, so that keys are rotated without a restart"
 		})
 	),
 	SMTP_URL: Url(

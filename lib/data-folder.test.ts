@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import {
 	existsSync,
+	mkdirSync,
 	mkdtempSync,
 	readdirSync,
 	readFileSync,
@@ -12,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lockDataFolder, ownSigningKeys } from "./data-folder.ts";
+import { lockDataFolder, replaceSecret, signingKeys, signingKeysFile } from "./data-folder.ts";
 import { startTime } from "./pid.ts";
 import { readSigningKeys } from "./signing-keys.ts";
 import { StartupError } from "./startup-error.ts";
@@ -124,8 +125,38 @@ describe("a secret in a data folder", () => {
 
 	it("may be the instance's own signing keys", async () => {
 		const folder = lockDataFolder(path);
-		const keys = await ownSigningKeys(folder);
-		expect(readSigningKeys(keys).kid).toBeTruthy();
-		expect(await ownSigningKeys(folder)).toBe(keys);
+		const keys = await signingKeys({}, folder);
+		expect(readSigningKeys(keys.AUTH_KEYS).kid).toBeTruthy();
+		expect(readFileSync(keys.AUTH_KEYS_FILE!, "utf8")).toBe(keys.AUTH_KEYS);
+		expect(keys.AUTH_KEYS_FILE).toBe(signingKeysFile(path));
+		expect(await signingKeys({}, folder)).toEqual(keys);
+	});
+
+	it("are not made where signing keys are handed in", async () => {
+		const folder = lockDataFolder(path);
+		const given = { AUTH_KEYS: "given", AUTH_KEYS_FILE: "/there" };
+		expect(await signingKeys(given, folder)).toEqual(given);
+		expect(await signingKeys({ AUTH_KEYS: "given" }, folder)).toEqual({ AUTH_KEYS: "given" });
+		expect(existsSync(signingKeysFile(path))).toBe(false);
+	});
+});
+
+describe("a secret that takes another's place", () => {
+	it("is its owner's alone, and is written to where a link leads", () => {
+		const file = join(path, "file");
+		writeFileSync(file, "old", { mode: 0o644 });
+		symlinkSync("file", join(path, "link"));
+		replaceSecret(join(path, "link"), "new");
+		expect(readFileSync(file, "utf8")).toBe("new");
+		expect(readlinkSync(join(path, "link"))).toBe("file");
+		expect(statSync(file).mode & 0o777).toBe(0o600);
+		expect(readdirSync(path).sort()).toEqual(["file", "link"]);
+	});
+
+	it("leaves the old one where it cannot be written", () => {
+		const file = join(path, "folder");
+		mkdirSync(file);
+		expect(() => replaceSecret(file, "new")).toThrow(/EISDIR|ENOTEMPTY/);
+		expect(readdirSync(path)).toEqual(["folder"]);
 	});
 });

@@ -1,14 +1,18 @@
 /** The folder where one instance keeps what has to outlive it: its lock, its secrets. */
 import {
+	chownSync,
 	mkdirSync,
 	readFileSync,
 	readlinkSync,
+	realpathSync,
 	renameSync,
 	rmSync,
+	statSync,
 	symlinkSync,
 	writeFileSync
 } from "node:fs";
 import { join, resolve } from "node:path";
+import type { Config } from "./config.ts";
 import { isAlive, startTime } from "./pid.ts";
 import { createSigningKeys } from "./signing-keys.ts";
 import { fullDisk, StartupError } from "./startup-error.ts";
@@ -43,9 +47,7 @@ export function lockDataFolder(name: string): DataFolder {
 			const value = await make();
 			try {
 				mkdirSync(join(path, "secrets"), { recursive: true, mode: 0o700 });
-				// Half a secret must never stand under its name.
-				writeFileSync(`${file}.new`, value, { mode: 0o600 });
-				renameSync(`${file}.new`, file);
+				writeSecret(file, value);
 			} catch (error) {
 				throw explain(error, path);
 			}
@@ -55,9 +57,59 @@ export function lockDataFolder(name: string): DataFolder {
 	};
 }
 
-/** The instance's own signing keys, for shapes where nobody hands any in. */
-export const ownSigningKeys = (folder: DataFolder): Promise<string> =>
-	folder.secret("auth-keys.json", createSigningKeys);
+const SIGNING_KEYS = "auth-keys.json";
+
+/** Where an instance keeps its own signing keys. */
+export const signingKeysFile = (dataDir: string): string =>
+	join(resolve(dataDir), "secrets", SIGNING_KEYS);
+
+/** The signing keys that were handed in, else the instance's own, with the file that they stand in. */
+export async function signingKeys(
+	{ AUTH_KEYS, AUTH_KEYS_FILE }: Pick<Config, "AUTH_KEYS" | "AUTH_KEYS_FILE">,
+	folder: DataFolder
+): Promise<Pick<Config, "AUTH_KEYS" | "AUTH_KEYS_FILE">> {
+	if (AUTH_KEYS) return { AUTH_KEYS, ...(AUTH_KEYS_FILE ? { AUTH_KEYS_FILE } : {}) };
+	return {
+		AUTH_KEYS: await folder.secret(SIGNING_KEYS, createSigningKeys),
+		AUTH_KEYS_FILE: signingKeysFile(folder.path)
+	};
+}
+
+/**
+ * Puts another secret in the place of the one in a file, for its owner alone; whoever reads it
+ * meanwhile finds the one or the other. Throws a StartupError where the file cannot be written.
+ */
+export function replaceSecret(file: string, value: string): void {
+	try {
+		// The file itself, where it is reached by a link.
+		const target = realpathSync(file);
+		const { uid, gid } = statSync(target);
+		writeSecret(target, value, { uid, gid });
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === "ENOSPC") throw new StartupError(`The disk that holds ${file} is full.`);
+		if (["EACCES", "EPERM", "EROFS"].includes(code ?? ""))
+			throw new StartupError(`${file} cannot be written to, and is as it was.`);
+		throw error;
+	}
+}
+
+/** Half a secret must never stand under its name, and a crash must not leave none. */
+function writeSecret(
+	file: string,
+	value: string,
+	owner?: { readonly uid: number; readonly gid: number }
+): void {
+	const aside = `${file}.${process.pid}.new`;
+	try {
+		writeFileSync(aside, value, { mode: 0o600, flush: true });
+		if (owner) chownSync(aside, owner.uid, owner.gid);
+		renameSync(aside, file);
+	} catch (error) {
+		rmSync(aside, { force: true });
+		throw error;
+	}
+}
 
 function takeLock(lock: string, path: string): void {
 	for (;;) {

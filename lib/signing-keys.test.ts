@@ -24,6 +24,31 @@ describe("signing keys", () => {
 		for (const { d } of keys) expect(JSON.stringify(publicKeys)).not.toContain(d);
 	});
 
+	it("are those of the moment: withdrawn ones are not there, and another may sign", async () => {
+		const [old] = keysOf(await createSigningKeys());
+		const [next] = keysOf(await createSigningKeys());
+		const json = JSON.stringify({
+			keys: [
+				{ ...old, until: "2026-01-02T00:00:00Z" },
+				{ ...next, signsFrom: "2026-01-01T00:00:00Z" }
+			]
+		});
+		const on = (day: string) => {
+			const keys = readSigningKeys(json, new Date(day));
+			return { ...keys, kids: keys.publicKeys.map(({ kid }) => kid), of: keys.secrets("a") };
+		};
+		const [before, after, late] = [on("2025-12-31"), on("2026-01-01"), on("2026-01-02")];
+		expect([before.kid, after.kid, late.kid]).toEqual([old!.kid, next!.kid, next!.kid]);
+		expect([before.kids, after.kids, late.kids]).toEqual([
+			[old!.kid, next!.kid],
+			[next!.kid, old!.kid],
+			[next!.kid]
+		]);
+		expect(after.of).toEqual(before.of.toReversed());
+		expect(late.of).toEqual([after.of[0]]);
+		expect(after.privateKey.export({ format: "jwk" })).toMatchObject({ d: next!.d });
+	});
+
 	it("give the same secrets on every node, another for each key and purpose", async () => {
 		const json = JSON.stringify({
 			keys: [...keysOf(await createSigningKeys()), ...keysOf(await createSigningKeys())]
@@ -53,6 +78,9 @@ describe("signing keys", () => {
 			{ keys: [{ ...good, crv: "X25519" }] },
 			{ keys: [{ ...good, d: "short" }] },
 			{ keys: [good, good] },
+			{ keys: [{ ...good, signsFrom: "tomorrow" }] },
+			{ keys: [{ ...good, until: 1_800_000_000 }] },
+			{ keys: [{ ...good, until: "2100-01-01T00:00:00Z" }] },
 			good,
 			null
 		];

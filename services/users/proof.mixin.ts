@@ -1,8 +1,9 @@
 /** What signs and proves, for all services of the group. A node without keys does not start. */
 import type { Service, ServiceBroker } from "moleculer";
+import { KeyRing } from "../../lib/key-ring.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { mixin } from "../../lib/service.ts";
-import { readSigningKeys, type SigningKeys } from "../../lib/signing-keys.ts";
+import type { SigningKeys } from "../../lib/signing-keys.ts";
 import { Passwords } from "./password.ts";
 import { SUCCESSOR_SECRET } from "./session.ts";
 
@@ -15,23 +16,34 @@ export interface Proof {
 // One for a process: each bulkhead would let as many hashes run as the others together.
 const passwords = new Passwords();
 
-const keysOf = new WeakMap<ServiceBroker, SigningKeys>();
+const rings = new WeakMap<ServiceBroker, KeyRing>();
 
-/** The keys of this node. */
-export function signingKeysOf(broker: ServiceBroker): SigningKeys {
-	let keys = keysOf.get(broker);
-	if (!keys) {
-		keys = readSigningKeys(runtimeOf(broker).config.AUTH_KEYS);
-		keysOf.set(broker, keys);
+function ringOf(broker: ServiceBroker): KeyRing {
+	let ring = rings.get(broker);
+	if (!ring) {
+		ring = new KeyRing(runtimeOf(broker).config, {
+			onError: ({ message }) => broker.logger.error(`AUTH_KEYS_FILE is not taken over: ${message}`)
+		});
+		rings.set(broker, ring);
 	}
-	return keys;
+	return ring;
 }
+
+/** The keys of this node, as they are now. */
+export const signingKeysOf = (broker: ServiceBroker): SigningKeys => ringOf(broker).now;
 
 export const proof = () =>
 	mixin<Proof>({
 		async started(this: Service) {
-			const keys = signingKeysOf(this.broker);
-			const successorSecrets = keys.secrets(SUCCESSOR_SECRET);
-			Object.assign(this, { keys, successorSecrets, passwords } satisfies Proof);
+			const ring = ringOf(this.broker);
+			// Keys change while the node runs, so they are looked at anew each time.
+			Object.defineProperties(this, {
+				keys: { get: () => ring.now },
+				successorSecrets: { get: () => ring.now.secrets(SUCCESSOR_SECRET) },
+				passwords: { value: passwords }
+			} satisfies Record<keyof Proof, PropertyDescriptor>);
+		},
+		async stopped(this: Service) {
+			await rings.get(this.broker)?.close();
 		}
 	});

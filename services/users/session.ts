@@ -9,7 +9,7 @@
  * a token stolen later yields it.
  */
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { ACCESS_TOKEN_SECONDS, CLOCK_TOLERANCE_SECONDS } from "../../lib/access-token.ts";
+import { LAST_TOKEN_SECONDS } from "../../lib/access-token.ts";
 
 const DAY = 86_400;
 /** After how long without use a session ends. */
@@ -18,11 +18,8 @@ export const IDLE_SECONDS = 14 * DAY;
 export const ABSOLUTE_SECONDS = 90 * DAY;
 /** How long the repetition of a refresh gets the same successor. */
 export const REPEAT_SECONDS = 10;
-/**
- * How long a revocation matters. Its last access token may have been signed by a node whose clock
- * is ahead, and is verified by gateways that put up with clocks that differ.
- */
-export const REVOCATION_SECONDS = ACCESS_TOKEN_SECONDS + 2 * CLOCK_TOLERANCE_SECONDS;
+/** How long a revocation matters. */
+export const REVOCATION_SECONDS = LAST_TOKEN_SECONDS;
 
 /** What refresh-token secrets are derived for; see SigningKeys.secrets. */
 export const SUCCESSOR_SECRET = "valence refresh-token successor v1";
