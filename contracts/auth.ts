@@ -184,7 +184,16 @@ export const auth = contract({
 			summary: "Sessions that ended while an access token of theirs may still be alive",
 			access: "internal",
 			idempotent: true,
-			params: Params({}),
+			breaker: false,
+			params: Params({
+				withinSeconds: Type.Optional(
+					Type.Integer({
+						minimum: 1,
+						maximum: 3_600,
+						description: "Only those that ended so many seconds ago at most"
+					})
+				)
+			}),
 			result: Type.Array(Type.Object({ sessionId: Id, until: Timestamp }))
 		}
 	},

@@ -126,6 +126,8 @@ export interface ActionContract<
 	readonly idempotent?: boolean;
 	/** Milliseconds until a call is given up; the broker's `requestTimeout` otherwise. */
 	readonly timeout?: number;
+	/** False for what is asked again and again, so that it is not left alone for a minute after an outage. */
+	readonly breaker?: false;
 	/** Kept by the cacher under these parameters for at most `ttl` seconds. Never for what depends on the caller. */
 	readonly cache?: { readonly keys: readonly string[]; readonly ttl: number };
 }

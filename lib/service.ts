@@ -94,6 +94,7 @@ const actionSchema = (
 	...(contract.cache ? { cache: { keys: [...contract.cache.keys], ttl: contract.cache.ttl } } : {}),
 	retryPolicy: { enabled: contract.idempotent === true },
 	...(contract.timeout ? { timeout: contract.timeout } : {}),
+	...(contract.breaker === false ? { circuitBreaker: { enabled: false } } : {}),
 	handler
 });
 

@@ -31,7 +31,7 @@ import { PAGE_PATHS, pageFile } from "./pages.ts";
 import { onlyHeader, parameterReader, type ReadParameters } from "./parameters.ts";
 import { gateway, problemOf } from "./problem.ts";
 import { accepts } from "./request.ts";
-import { Revocations } from "./revocations.ts";
+import { RECENT_EVERY_MS, Revocations } from "./revocations.ts";
 import { routesOf, type Route } from "./routes.ts";
 
 const routes = routesOf(allContracts);
@@ -65,7 +65,10 @@ interface Session {
 	isDraining(): boolean;
 }
 
-const REVOCATIONS_EVERY_MS = 30_000;
+/** An answer that takes longer is asked for again, perhaps from another node. */
+const REVOCATIONS_TIMEOUT_MS = 1_000;
+/** When it is said that ended sessions are not known any more. */
+const REVOCATIONS_OLD_MS = 5_000;
 const CONTRACTS_PAUSE_MS = 100;
 
 /** What the gateway knows between requests: keys, ended sessions, who has done how much, where it leads. */
@@ -73,7 +76,10 @@ const session = () =>
 	mixin<Session>({
 		created(this: any) {
 			const caller = callerOf(this.broker);
-			this.revocations = new Revocations();
+			this.revocations = new Revocations({
+				ask: params =>
+					caller.call("auth.revocations", params, { timeout: REVOCATIONS_TIMEOUT_MS, retries: 0 })
+			});
 			this.authenticator = new Authenticator({
 				readKeys: () => caller.call("auth.keys", {}),
 				isRevoked: sessionId => this.revocations.has(sessionId)
@@ -102,21 +108,39 @@ const session = () =>
 				registers: [metrics.registry]
 			});
 			if (this.config.RATE_LIMIT_FACTOR > 0) this.limits = new Limits(this.config, this.logger);
-			this.revocationsReadAt = undefined;
-			// Every second, so that a gateway which starts before the others does not let ended sessions in for long.
+			this.revocationsAge = new Gauge({
+				name: "valence_gateway_revocations_age_seconds",
+				help: "How long ago the sessions that have ended were read; without limit before the first time",
+				registers: [metrics.registry]
+			});
+			metrics.onRead(async () => this.revocationsAge.set(this.revocations.ageMs / 1_000));
 			this.ticker = new Ticker(
 				() => this.readRevocations(),
-				1_000,
+				RECENT_EVERY_MS,
 				error => this.logger.debug("The revocations could not be read:", error)
 			);
 		},
 		methods: {
 			async readRevocations(this: any) {
 				this.revocations.prune(Date.now());
-				if (Date.now() - (this.revocationsReadAt ?? 0) < REVOCATIONS_EVERY_MS) return;
-				for (const revocation of await callerOf(this.broker).call("auth.revocations", {}))
-					this.revocations.add(revocation);
-				this.revocationsReadAt = Date.now();
+				this.sayWhetherRevocationsAreOld();
+				// The broker would warn of each call that it has no node for.
+				if (!this.broker.registry.actions.isAvailable("auth.revocations")) return;
+				await this.revocations.read();
+				this.sayWhetherRevocationsAreOld();
+			},
+
+			/** Once when they become old, and once when they are not any more. */
+			sayWhetherRevocationsAreOld(this: any) {
+				const { areKnown, ageMs } = this.revocations as Revocations;
+				const areOld = areKnown && ageMs > REVOCATIONS_OLD_MS;
+				if (areOld === (this.revocationsAreOld ?? false)) return;
+				this.revocationsAreOld = areOld;
+				this.logger.warn(
+					areOld
+						? "Which sessions have ended cannot be read; their access tokens are taken until they end by themselves, where no broadcast tells of it."
+						: "Which sessions have ended is known again."
+				);
 			},
 
 			/** Leads to what has joined, and says what it refuses. */
@@ -147,7 +171,7 @@ const session = () =>
 				const { registry, started } = this.broker;
 				return (
 					started &&
-					this.revocationsReadAt !== undefined &&
+					this.revocations.areKnown &&
 					needed.every(({ name }) => registry.hasService(name))
 				);
 			}

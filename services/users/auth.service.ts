@@ -163,8 +163,8 @@ export default implement(auth)({
 			return { keys: this.keys.publicKeys };
 		},
 
-		async revocations() {
-			return findRevocations(this.db);
+		async revocations({ params: { withinSeconds } }) {
+			return findRevocations(this.db, withinSeconds);
 		}
 	}
 });
