@@ -947,6 +947,31 @@ describe("the gateway", () => {
 			expect((await post("/api/v1/checkout", "{", {})).status).toBe(401);
 		});
 
+		it("are told apart from those whose session has ended as long as that can be read, else it is said once", async () => {
+			const service = gateway.broker.getLocalService("gateway");
+			const { revocations, readRevocations } = service as unknown as {
+				revocations: object;
+				readRevocations: () => Promise<void>;
+			};
+			const warn = jest.spyOn(service.logger, "warn");
+			const look = () => readRevocations();
+			try {
+				Object.defineProperty(revocations, "ageMs", { value: 6_000, configurable: true });
+				await look();
+				await look();
+				expect(warn.mock.calls).toEqual([[expect.stringMatching(/ended cannot be read/)]]);
+				delete (revocations as { ageMs?: number }).ageMs;
+				await look();
+				await look();
+				expect(warn.mock.calls.slice(1)).toEqual([[expect.stringMatching(/known again/)]]);
+			} finally {
+				warn.mockRestore();
+			}
+			expect(await gateway.node.runtime.metrics.text()).toMatch(
+				/^valence_gateway_revocations_age_seconds \d/m
+			);
+		});
+
 		it("are 401 as soon as their session is revoked", async () => {
 			const ada = somebody();
 			const headers = await gateway.as(ada);

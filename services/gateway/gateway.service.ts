@@ -77,8 +77,12 @@ const session = () =>
 		created(this: any) {
 			const caller = callerOf(this.broker);
 			this.revocations = new Revocations({
+				// By a signal: of each `timeout` that passes the broker would warn.
 				ask: params =>
-					caller.call("auth.revocations", params, { timeout: REVOCATIONS_TIMEOUT_MS, retries: 0 })
+					caller.call("auth.revocations", params, {
+						signal: AbortSignal.timeout(REVOCATIONS_TIMEOUT_MS),
+						retries: 0
+					} as CallingOptions)
 			});
 			this.authenticator = new Authenticator({
 				readKeys: () => caller.call("auth.keys", {}),

@@ -392,6 +392,24 @@ describe("auth", () => {
 			expect(left.map(({ sessionId }) => sessionId)).not.toContain(identity.sessionId);
 		});
 
+		it("is told to those who ask for what is recent, and not long after", async () => {
+			const [late, early] = [await signedIn(), await signedIn()];
+			for (const { identity } of [late, early]) await node.call("auth.logout", {}, identity);
+			await sql(
+				"UPDATE session SET revoked_until = revoked_until - interval '60 s' WHERE id = $1",
+				[early.identity.sessionId]
+			);
+			const within = async (params: { withinSeconds?: number }) => {
+				const told = await node.call("auth.revocations", params);
+				const ids = told.map(({ sessionId }) => sessionId);
+				return [late, early].map(({ identity }) => ids.includes(identity.sessionId));
+			};
+			expect(await within({ withinSeconds: 59 })).toEqual([true, false]);
+			expect(await within({ withinSeconds: 3_600 })).toEqual([true, true]);
+			expect(await within({})).toEqual([true, true]);
+			await expect(within({ withinSeconds: 0 })).rejects.toMatchObject({ code: 422 });
+		});
+
 		it("comes for all sessions of one user, and of nobody else", async () => {
 			const { who, tokens, identity } = await signedIn();
 			const second = await login(who);
