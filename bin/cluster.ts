@@ -13,7 +13,12 @@ import {
 	type Config,
 	type Unit
 } from "../lib/config.ts";
-import { lockDataFolder, signingKeys, type DataFolder } from "../lib/data-folder.ts";
+import {
+	lockDataFolder,
+	ownEncryptionKeys,
+	signingKeys,
+	type DataFolder
+} from "../lib/data-folder.ts";
 import { freePort, startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
 import { startTime } from "../lib/pid.ts";
@@ -299,9 +304,11 @@ async function start(): Promise<void> {
 		// By their file where they have one, so that the nodes see them change.
 		AUTH_KEYS: keys.AUTH_KEYS_FILE ? "" : keys.AUTH_KEYS,
 		AUTH_KEYS_FILE: keys.AUTH_KEYS_FILE ?? "",
+		ENCRYPTION_KEYS: config.ENCRYPTION_KEYS ?? (await ownEncryptionKeys(folder)),
 		// What stands in files is in the variables by now.
 		NATS_URL_FILE: "",
-		REDIS_URL_FILE: ""
+		REDIS_URL_FILE: "",
+		ENCRYPTION_KEYS_FILE: ""
 	};
 	const progress = progressLine();
 	const withDatabase: Config = { ...config, ...database };

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { readConfig } from "../lib/config.ts";
 import { replaceSecret, signingKeysFile } from "../lib/data-folder.ts";
+import { createEncryptionKey } from "../lib/encryption.ts";
 import { keyStates, OVERLAP_SECONDS, rotated, type KeyState } from "../lib/key-rotation.ts";
 import { createKey, createSigningKeys, readKeySet, type KeySet } from "../lib/signing-keys.ts";
 import { StartupError } from "../lib/startup-error.ts";
@@ -89,5 +90,10 @@ program
 	.description("which key signs, waits or still verifies")
 	.option("--json", "JSON, for programs")
 	.action((options: Output) => show(keyStates(findKeys().set, new Date()), options, view));
+
+program
+	.command("create-encryption-key")
+	.description("print a new key that secrets are encrypted with, for ENCRYPTION_KEYS")
+	.action(() => console.log(createEncryptionKey()));
 
 await program.parseAsync().catch((error: unknown) => die(error));

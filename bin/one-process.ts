@@ -8,7 +8,7 @@ import {
 	UNITS,
 	type Config
 } from "../lib/config.ts";
-import { lockDataFolder, signingKeys } from "../lib/data-folder.ts";
+import { lockDataFolder, ownEncryptionKeys, signingKeys } from "../lib/data-folder.ts";
 import { startPostgres, type EmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { migrate } from "../lib/migrations.ts";
 import { startNode, type ValenceNode } from "../lib/node.ts";
@@ -66,7 +66,8 @@ export async function startOneProcess(
 		const config = Object.freeze({
 			...given,
 			...(postgres ? { DATABASE_URL: postgres.url } : {}),
-			...(await signingKeys(given, folder))
+			...(await signingKeys(given, folder)),
+			ENCRYPTION_KEYS: given.ENCRYPTION_KEYS ?? (await ownEncryptionKeys(folder))
 		});
 		for (const group of GROUPS) {
 			signal.throwIfAborted();

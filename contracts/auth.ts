@@ -2,6 +2,7 @@ import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Id, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
 import { CurrentPassword, Password, passwordFailures } from "./passwords.ts";
+import { SecondFactorCode } from "./two-factor.ts";
 import { Email, User, Username } from "./users.ts";
 
 const RefreshToken = Type.String({
@@ -75,6 +76,14 @@ export const auth = contract({
 		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
 		PASSWORD_TOO_COMMON: passwordFailures.PASSWORD_TOO_COMMON,
 		INVALID_CREDENTIALS: { status: 401, message: "The login or the password is wrong." },
+		SECOND_FACTOR_REQUIRED: {
+			status: 401,
+			message: "Send `code` as well: what your authenticator shows now, or a recovery code."
+		},
+		INVALID_SECOND_FACTOR: {
+			status: 401,
+			message: "This code is wrong, or it was used before. Wait for the next one."
+		},
 		INVALID_REFRESH_TOKEN: {
 			status: 401,
 			message: "This refresh token is not valid any more. Sign in again."
@@ -108,6 +117,8 @@ export const auth = contract({
 		},
 		login: {
 			summary: "Sign in by e-mail or username",
+			description:
+				"Of an account with a second factor, the right password without `code` answers SECOND_FACTOR_REQUIRED. That counts as an attempt, as a wrong code does; only what signs in does not.",
 			access: "public",
 			rest: {
 				route: "POST /auth/login",
@@ -121,10 +132,11 @@ export const auth = contract({
 					description: "E-mail address or username",
 					examples: ["ada@example.com"]
 				}),
-				password: CurrentPassword
+				password: CurrentPassword,
+				code: Type.Optional(SecondFactorCode)
 			}),
 			result: Tokens,
-			failures: ["INVALID_CREDENTIALS", "BUSY"]
+			failures: ["INVALID_CREDENTIALS", "SECOND_FACTOR_REQUIRED", "INVALID_SECOND_FACTOR", "BUSY"]
 		},
 		refresh: {
 			summary: "Change a refresh token for new tokens",

@@ -15,12 +15,14 @@ import { payments } from "./payments.ts";
 import { products } from "./products.ts";
 import { recipients } from "./recipients.ts";
 import { routes } from "./routes.ts";
+import { twoFactor } from "./two-factor.ts";
 import { users } from "./users.ts";
 
 export const contracts = {
 	auth,
 	passwords,
 	emails,
+	twoFactor,
 	users,
 	audit,
 	products,

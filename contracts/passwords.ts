@@ -32,6 +32,11 @@ export const passwordFailures = {
 		status: 403,
 		message: "This is not your current password. If you have forgotten it, ask for a reset."
 	},
+	REAUTHENTICATION_REQUIRED: {
+		status: 403,
+		message:
+			"Show that it is still you: send your current password or, where you have none, sign in again first."
+	},
 	PASSWORD_TOO_COMMON: {
 		status: 422,
 		message: "This password is among the most common ones. Choose another."

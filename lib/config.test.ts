@@ -164,7 +164,7 @@ describe("a node of a cluster", () => {
 	const NATS_URL = "nats://h";
 	it.each([
 		["gateway", ["REDIS_URL"]],
-		["users", ["REDIS_URL", "AUTH_KEYS", "DATABASE_URL"]],
+		["users", ["REDIS_URL", "AUTH_KEYS", "ENCRYPTION_KEYS", "DATABASE_URL"]],
 		["catalog", ["REDIS_URL", "DATABASE_URL"]],
 		["orders", ["REDIS_URL", "DATABASE_URL"]],
 		["notifications", ["REDIS_URL", "DATABASE_URL"]]
@@ -184,7 +184,7 @@ describe("a node of a cluster", () => {
 	});
 
 	it("says all of it at once, with mistakes of other kinds", () => {
-		expect(mistakes({ NATS_URL, PORT: "x" }, UNITS)).toHaveLength(4);
+		expect(mistakes({ NATS_URL, PORT: "x" }, UNITS)).toHaveLength(5);
 	});
 
 	it("is not asked for anything by tools that carry no unit", () => {

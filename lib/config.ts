@@ -193,6 +193,12 @@ export const Environment = Type.Object({
 				"Where AUTH_KEYS stands in a file: it is read again while a node runs, so that keys are rotated without a restart"
 		})
 	),
+	ENCRYPTION_KEYS: Type.Optional(
+		Type.String({
+			description:
+				"Keys that secrets in the database are encrypted with, each 32 random bytes as base64url, separated by commas; the first encrypts, all decrypt. Required in a cluster. One process makes its own in DATA_DIR"
+		})
+	),
 	SMTP_URL: Url(
 		"smtps?",
 		"Mail server. Unset: mails are kept as .eml files in DATA_DIR/mail and named in the log"
@@ -235,6 +241,7 @@ export const SECRETS = [
 	"NATS_URL",
 	"REDIS_URL",
 	"AUTH_KEYS",
+	"ENCRYPTION_KEYS",
 	"SMTP_URL",
 	"DEMO_PASSWORD"
 ] as const satisfies readonly (keyof Config)[];
@@ -305,6 +312,9 @@ function missingInCluster(config: Config, units: readonly Unit[]): string[] {
 		...(units.length > 0 && !config.REDIS_URL ? [`REDIS_URL ${inCluster}.`] : []),
 		...(units.includes("users") && !config.AUTH_KEYS
 			? [`AUTH_KEYS ${inCluster}; \`npm run keys -- create\` makes one.`]
+			: []),
+		...(units.includes("users") && !config.ENCRYPTION_KEYS
+			? [`ENCRYPTION_KEYS ${inCluster}; \`npm run keys -- create-encryption-key\` makes one.`]
 			: []),
 		...(homeless.length > 0 && !config.DATABASE_URL
 			? [`DATABASE_URL ${inCluster}, or ${homeless.map(urlVariable).join(", ")}.`]

@@ -13,7 +13,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lockDataFolder, replaceSecret, signingKeys, signingKeysFile } from "./data-folder.ts";
+import {
+	lockDataFolder,
+	ownEncryptionKeys,
+	replaceSecret,
+	signingKeys,
+	signingKeysFile
+} from "./data-folder.ts";
+import { readEncryptionKeys } from "./encryption.ts";
 import { startTime } from "./pid.ts";
 import { readSigningKeys } from "./signing-keys.ts";
 import { StartupError } from "./startup-error.ts";
@@ -121,6 +128,13 @@ describe("a secret in a data folder", () => {
 		await expect(folder.secret("key", async () => "second")).rejects.toMatchObject({
 			code: "ELOOP"
 		});
+	});
+
+	it("may be the instance's own key for what it encrypts", async () => {
+		const folder = lockDataFolder(path);
+		const keys = await ownEncryptionKeys(folder);
+		expect(() => readEncryptionKeys(keys)).not.toThrow();
+		expect(await ownEncryptionKeys(folder)).toBe(keys);
 	});
 
 	it("may be the instance's own signing keys", async () => {

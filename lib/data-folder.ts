@@ -14,6 +14,7 @@ import {
 import { join, resolve } from "node:path";
 import type { Config } from "./config.ts";
 import { isAlive, startTime } from "./pid.ts";
+import { createEncryptionKey } from "./encryption.ts";
 import { createSigningKeys } from "./signing-keys.ts";
 import { fullDisk, StartupError } from "./startup-error.ts";
 
@@ -110,6 +111,10 @@ function writeSecret(
 		throw error;
 	}
 }
+
+/** The instance's own key for what it encrypts, likewise. */
+export const ownEncryptionKeys = (folder: DataFolder): Promise<string> =>
+	folder.secret("encryption-keys", async () => createEncryptionKey());
 
 function takeLock(lock: string, path: string): void {
 	for (;;) {

@@ -281,6 +281,7 @@ describe("a node of a cluster", () => {
 		const node = launch("bin/node.ts", ["users"], {
 			DATABASE_URL: config.DATABASE_URL!,
 			AUTH_KEYS: config.AUTH_KEYS!,
+			ENCRYPTION_KEYS: config.ENCRYPTION_KEYS!,
 			NATS_URL: nats.url,
 			// A cache that is away keeps nobody from starting.
 			REDIS_URL: "redis://127.0.0.1:1",

@@ -83,7 +83,8 @@ describe("docker-compose.yml", () => {
 			expect(Object.keys(service.environment!).filter(name => !known.includes(name))).toEqual([]);
 			const needs: Record<string, boolean> = {
 				DATABASE_URL: unit !== "gateway",
-				AUTH_KEYS: unit === "users"
+				AUTH_KEYS: unit === "users",
+				ENCRYPTION_KEYS: unit === "users"
 			};
 			for (const [name, needed] of Object.entries(needs)) {
 				// From outside, and refused where it is missing.

@@ -58,7 +58,8 @@ describe("npm start", () => {
 	});
 
 	it("keeps its secrets to its owner", () => {
-		expect(statSync(join(first.dataDir, "secrets", "auth-keys.json")).mode & 0o077).toBe(0);
+		for (const name of ["auth-keys.json", "encryption-keys"])
+			expect(statSync(join(first.dataDir, "secrets", name)).mode & 0o077).toBe(0);
 		expect(statSync(join(first.dataDir, "postgres", "password")).mode & 0o077).toBe(0);
 	});
 

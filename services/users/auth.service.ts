@@ -1,6 +1,8 @@
 import { auth } from "../../contracts/auth.ts";
+import type { User } from "../../contracts/users.ts";
 import { decodeCursor, encodeCursor, isTimestamp, type Listing } from "../../lib/cursor.ts";
-import type { Database } from "../../lib/database.ts";
+import type { Database, Tx } from "../../lib/database.ts";
+import type { Encryption } from "../../lib/encryption.ts";
 import { failure } from "../../lib/failure.ts";
 import { requireUser, type ClientInfo } from "../../lib/identity.ts";
 import { implement } from "../../lib/service.ts";
@@ -8,6 +10,7 @@ import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { proof } from "./proof.mixin.ts";
 import { sessionPurge } from "./purge.mixin.ts";
+import { useSecondFactor } from "./second-factor.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf, judge, successorOf } from "./session.ts";
 import {
@@ -63,6 +66,31 @@ async function repeat(
 	return successor === undefined ? undefined : { sessionId, userId, refreshToken: successor };
 }
 
+/**
+ * Signs in somebody whose password is right, or answers why not: what is thrown would undo that it is
+ * written down. Throws INVALID_CREDENTIALS where the user may not sign in (any more).
+ */
+async function openByPassword(
+	tx: Tx,
+	user: User,
+	code: string | undefined,
+	client: ClientInfo,
+	encryption: Encryption
+): Promise<Opened | "SECOND_FACTOR_REQUIRED" | "INVALID_SECOND_FACTOR"> {
+	const userId = user.id;
+	const factor = await useSecondFactor(tx, userId, code, encryption, new Date());
+	if (factor === "missing") return "SECOND_FACTOR_REQUIRED";
+	if (factor === "wrong") {
+		await logSecurity(tx, { type: "two-factor-failed", userId, client });
+		return "INVALID_SECOND_FACTOR";
+	}
+	const opened = await openSignedIn(tx, user, "password", client);
+	const { sessionId } = opened;
+	if (factor === "recovery-code")
+		await logSecurity(tx, { type: "recovery-code-used", userId, client, sessionId });
+	return opened;
+}
+
 /** Throws INVALID_CURSOR for what no page of this list gave. */
 function lastOf(listing: Listing, cursor: string): { lastUsedAt: string; id: string } {
 	const [lastUsedAt, id] = [decodeCursor(listing, cursor)].flat();
@@ -87,7 +115,7 @@ export default implement(auth)({
 			});
 		},
 
-		async login({ params: { login, password }, meta: { client = UNKNOWN_CLIENT } }) {
+		async login({ params: { login, password, code }, meta: { client = UNKNOWN_CLIENT } }) {
 			const account = await findAccount(this.db, login);
 			const proven = await this.passwords.verify(account?.passwordHash, password);
 			if (!account || !proven || account.user.status !== "active") {
@@ -97,8 +125,9 @@ export default implement(auth)({
 				throw failure(auth, "INVALID_CREDENTIALS");
 			}
 			const opened = await this.transaction(tx =>
-				openSignedIn(tx, account.user, "password", client)
+				openByPassword(tx, account.user, code, client, this.encryption)
 			);
+			if (typeof opened === "string") throw failure(auth, opened);
 			return tokensOf(account.user, opened, this.keys);
 		},
 

@@ -1,5 +1,6 @@
 /** What signs and proves, for all services of the group. A node without keys does not start. */
 import type { Service, ServiceBroker } from "moleculer";
+import { readEncryptionKeys, type Encryption } from "../../lib/encryption.ts";
 import { KeyRing } from "../../lib/key-ring.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { mixin } from "../../lib/service.ts";
@@ -11,6 +12,7 @@ export interface Proof {
 	readonly keys: SigningKeys;
 	readonly successorSecrets: readonly Buffer[];
 	readonly passwords: Passwords;
+	readonly encryption: Encryption;
 }
 
 // One for a process: each bulkhead would let as many hashes run as the others together.
@@ -36,11 +38,13 @@ export const proof = () =>
 	mixin<Proof>({
 		async started(this: Service) {
 			const ring = ringOf(this.broker);
+			const encryption = readEncryptionKeys(runtimeOf(this.broker).config.ENCRYPTION_KEYS);
 			// Keys change while the node runs, so they are looked at anew each time.
 			Object.defineProperties(this, {
 				keys: { get: () => ring.now },
 				successorSecrets: { get: () => ring.now.secrets(SUCCESSOR_SECRET) },
-				passwords: { value: passwords }
+				passwords: { value: passwords },
+				encryption: { value: encryption }
 			} satisfies Record<keyof Proof, PropertyDescriptor>);
 		},
 		async stopped(this: Service) {

@@ -144,6 +144,19 @@ export async function listSessions(
 	}));
 }
 
+/** Whether a session of a user was opened within so many minutes, and has not ended. */
+export const isYoungSession = async (
+	db: Queries,
+	userId: string,
+	sessionId: string,
+	minutes: number
+): Promise<boolean> =>
+	(await db.one(
+		`SELECT 1 FROM session WHERE id = $2 AND user_id = $1 AND revoked_at IS NULL
+		   AND created_at > clock_timestamp() - make_interval(mins => $3)`,
+		[userId, sessionId, minutes]
+	)) !== undefined;
+
 /** Revoked sessions of which an access token may still be alive; those of the last seconds, or all. */
 export async function findRevocations(
 	db: Queries,

@@ -27,7 +27,10 @@ export interface paths {
 		};
 		get?: never;
 		put?: never;
-		/** Sign in by e-mail or username */
+		/**
+		 * Sign in by e-mail or username
+		 * @description Of an account with a second factor, the right password without `code` answers SECOND_FACTOR_REQUIRED. That counts as an attempt, as a wrong code does; only what signs in does not.
+		 */
 		post: operations["auth.login"];
 		delete?: never;
 		options?: never;
@@ -231,6 +234,71 @@ export interface paths {
 		 * @description Links that were sent before do not work any more.
 		 */
 		post: operations["emails.requestVerification"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/two-factor": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** Tell whether signing in by password needs a second factor */
+		get: operations["two-factor.get"];
+		put?: never;
+		/**
+		 * Begin to set up an authenticator
+		 * @description Changes nothing until a code of it is confirmed, within ten minutes; an authenticator that was set up before works until then. Needs the current password; of an account that has none, a session that began within the last ten minutes.
+		 */
+		post: operations["two-factor.enrol"];
+		/**
+		 * Turn the second factor off
+		 * @description Needs the current password; of an account that has none, a session that began within the last ten minutes.
+		 */
+		delete: operations["two-factor.disable"];
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/two-factor/confirm": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Turn the second factor on by a first code of the authenticator
+		 * @description Earlier recovery codes do not work any more.
+		 */
+		post: operations["two-factor.confirm"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/two-factor/recovery-codes": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Get new recovery codes
+		 * @description Earlier ones do not work any more. Needs the current password; of an account that has none, a session that began within the last ten minutes.
+		 */
+		post: operations["two-factor.renewRecoveryCodes"];
 		delete?: never;
 		options?: never;
 		head?: never;
@@ -890,6 +958,19 @@ export interface components {
 			/** @description Whether it is the one that asks */
 			current: boolean;
 		};
+		/** TwoFactor */
+		TwoFactor: {
+			/** @description Whether signing in by password needs a second factor */
+			enabled: boolean;
+			since: string | null;
+			/** @example 10 */
+			recoveryCodesLeft: number;
+		};
+		/** RecoveryCodes */
+		RecoveryCodes: {
+			/** @description Ten, shown this once; each signs in once in place of an authenticator's code */
+			recoveryCodes: string[];
+		};
 		/** Preferences */
 		Preferences: {
 			/**
@@ -1473,6 +1554,8 @@ export type Problem = components["schemas"]["Problem"];
 export type User = components["schemas"]["User"];
 export type Tokens = components["schemas"]["Tokens"];
 export type Session = components["schemas"]["Session"];
+export type TwoFactor = components["schemas"]["TwoFactor"];
+export type RecoveryCodes = components["schemas"]["RecoveryCodes"];
 export type Preferences = components["schemas"]["Preferences"];
 export type SecurityEvent = components["schemas"]["SecurityEvent"];
 export type Money = components["schemas"]["Money"];
@@ -1646,7 +1729,8 @@ export interface operations {
 				/**
 				 * @example {
 				 *       "login": "ada@example.com",
-				 *       "password": "correct horse battery"
+				 *       "password": "correct horse battery",
+				 *       "code": "492039"
 				 *     }
 				 */
 				"application/json": {
@@ -1657,6 +1741,11 @@ export interface operations {
 					login: string;
 					/** @example correct horse battery */
 					password: string;
+					/**
+					 * @description Six digits of the authenticator, or a recovery code; each works once
+					 * @example 492039
+					 */
+					code?: string;
 				};
 			};
 		};
@@ -1717,6 +1806,10 @@ export interface operations {
 			};
 			/**
 			 * @description `INVALID_CREDENTIALS`: The login or the password is wrong.
+			 *
+			 *     `SECOND_FACTOR_REQUIRED`: Send `code` as well: what your authenticator shows now, or a recovery code.
+			 *
+			 *     `INVALID_SECOND_FACTOR`: This code is wrong, or it was used before. Wait for the next one.
 			 *
 			 *     `UNAUTHENTICATED`: Sign in to do this.
 			 */
@@ -2600,6 +2693,457 @@ export interface operations {
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
 			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"two-factor.get": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "enabled": true,
+					 *       "since": "2026-01-02T03:04:05.000Z",
+					 *       "recoveryCodesLeft": 10
+					 *     }
+					 */
+					"application/json": components["schemas"]["TwoFactor"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"two-factor.enrol": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Made */
+			201: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+					 *       "uri": "otpauth://totp/Valence:ada%40example.com?issuer=Valence&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&algorithm=SHA1&digits=6&period=30"
+					 *     }
+					 */
+					"application/json": {
+						/**
+						 * @description Base32, for who types it in
+						 * @example JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+						 */
+						secret: string;
+						/**
+						 * @description The same for a QR code
+						 * @example otpauth://totp/Valence:ada%40example.com?issuer=Valence&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&algorithm=SHA1&digits=6&period=30
+						 */
+						uri: string;
+					};
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"two-factor.disable": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `TWO_FACTOR_OFF`: You have no second factor.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"two-factor.confirm": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "code": "492039"
+				 *     }
+				 */
+				"application/json": {
+					/** @example 492039 */
+					code: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "recoveryCodes": [
+					 *         "7K2M-Q0XW-9DTR-4H8B"
+					 *       ]
+					 *     }
+					 */
+					"application/json": components["schemas"]["RecoveryCodes"];
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `NO_ENROLMENT`: No authenticator is being set up, or that was begun too long ago. Begin anew. */
+			409: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `WRONG_CODE`: This is not the authenticator's code of now. Check the clock of the device.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"two-factor.renewRecoveryCodes": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "recoveryCodes": [
+					 *         "7K2M-Q0XW-9DTR-4H8B"
+					 *       ]
+					 *     }
+					 */
+					"application/json": components["schemas"]["RecoveryCodes"];
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `TWO_FACTOR_OFF`: You have no second factor. */
+			409: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 		};
 	};
 	"users.me": {

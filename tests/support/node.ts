@@ -45,6 +45,7 @@ export function testConfig(env: Record<string, string> = {}): Config {
 		DATABASE_POOL_SIZE: "5",
 		DATA_DIR: data,
 		AUTH_KEYS: process.env["TEST_AUTH_KEYS"],
+		ENCRYPTION_KEYS: process.env["TEST_ENCRYPTION_KEYS"],
 		LOG_LEVEL: "fatal",
 		NODE_NAME: name,
 		...env

@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startPostgres, type EmbeddedPostgres } from "../../lib/embedded-postgres.ts";
+import { createEncryptionKey } from "../../lib/encryption.ts";
 import { createSigningKeys } from "../../lib/signing-keys.ts";
 
 declare global {
@@ -20,4 +21,5 @@ export default async function setUp(): Promise<void> {
 	process.env["TEST_POSTGRES_URL"] = server.url;
 	process.env["TEST_FOLDER"] = folder;
 	process.env["TEST_AUTH_KEYS"] = await createSigningKeys();
+	process.env["TEST_ENCRYPTION_KEYS"] = createEncryptionKey();
 }
