@@ -84,6 +84,11 @@ export const auth = contract({
 			status: 401,
 			message: "This code is wrong, or it was used before. Wait for the next one."
 		},
+		SECOND_FACTOR_PAUSED: {
+			status: 401,
+			message:
+				"After too many wrong codes those of the authenticator are not looked at for some time, at most an hour. A recovery code works."
+		},
 		INVALID_REFRESH_TOKEN: {
 			status: 401,
 			message: "This refresh token is not valid any more. Sign in again."
@@ -136,7 +141,13 @@ export const auth = contract({
 				code: Type.Optional(SecondFactorCode)
 			}),
 			result: Tokens,
-			failures: ["INVALID_CREDENTIALS", "SECOND_FACTOR_REQUIRED", "INVALID_SECOND_FACTOR", "BUSY"]
+			failures: [
+				"INVALID_CREDENTIALS",
+				"SECOND_FACTOR_REQUIRED",
+				"INVALID_SECOND_FACTOR",
+				"SECOND_FACTOR_PAUSED",
+				"BUSY"
+			]
 		},
 		refresh: {
 			summary: "Change a refresh token for new tokens",

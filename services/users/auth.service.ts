@@ -10,7 +10,7 @@ import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { proof } from "./proof.mixin.ts";
 import { sessionPurge } from "./purge.mixin.ts";
-import { useSecondFactor } from "./second-factor.ts";
+import { useSecondFactor, type SecondFactor } from "./second-factor.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf, judge, successorOf } from "./session.ts";
 import {
@@ -66,6 +66,19 @@ async function repeat(
 	return successor === undefined ? undefined : { sessionId, userId, refreshToken: successor };
 }
 
+type SecondFactorRefusal =
+	"SECOND_FACTOR_REQUIRED" | "INVALID_SECOND_FACTOR" | "SECOND_FACTOR_PAUSED";
+
+/** Null for what signs in. */
+const REFUSALS: Record<SecondFactor, SecondFactorRefusal | null> = {
+	none: null,
+	totp: null,
+	"recovery-code": null,
+	missing: "SECOND_FACTOR_REQUIRED",
+	wrong: "INVALID_SECOND_FACTOR",
+	paused: "SECOND_FACTOR_PAUSED"
+};
+
 /**
  * Signs in somebody whose password is right, or answers why not: what is thrown would undo that it is
  * written down. Throws INVALID_CREDENTIALS where the user may not sign in (any more).
@@ -76,14 +89,13 @@ async function openByPassword(
 	code: string | undefined,
 	client: ClientInfo,
 	encryption: Encryption
-): Promise<Opened | "SECOND_FACTOR_REQUIRED" | "INVALID_SECOND_FACTOR"> {
+): Promise<Opened | SecondFactorRefusal> {
 	const userId = user.id;
 	const factor = await useSecondFactor(tx, userId, code, encryption, new Date());
-	if (factor === "missing") return "SECOND_FACTOR_REQUIRED";
-	if (factor === "wrong") {
+	const refusal = REFUSALS[factor];
+	if (refusal && factor !== "missing")
 		await logSecurity(tx, { type: "two-factor-failed", userId, client });
-		return "INVALID_SECOND_FACTOR";
-	}
+	if (refusal) return refusal;
 	const opened = await openSignedIn(tx, user, "password", client);
 	const { sessionId } = opened;
 	if (factor === "recovery-code")

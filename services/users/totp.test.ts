@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { hashOfRecoveryCode, newRecoveryCode } from "./recovery-code.ts";
-import { codeOfStep, enrolmentOf, newTotpSecret, stepAt, stepOf } from "./totp.ts";
+import { codeOfStep, enrolmentOf, newTotpSecret, pauseAfter, stepAt, stepOf } from "./totp.ts";
 
 const secret = fc.uint8Array({ minLength: 20, maxLength: 20 }).map(bytes => Buffer.from(bytes));
 const now = fc.date({ min: new Date(1e12), max: new Date(4e12), noInvalidDate: true });
@@ -57,6 +57,14 @@ describe("a code of an authenticator", () => {
 				expect(stepOf(other, code, at)).toBeUndefined();
 			})
 		);
+	});
+});
+
+describe("the pause after wrong codes", () => {
+	it("comes after the fifth in a row, and doubles up to an hour", () => {
+		expect([0, 4, 5, 6, 7, 11, 12, 5_000].map(pauseAfter)).toEqual([
+			0, 0, 30, 60, 120, 1_920, 3_600, 3_600
+		]);
 	});
 });
 

@@ -39,3 +39,16 @@ export function enrolmentOf(secret: Buffer, account: string): { secret: string; 
 	const totp = totpOf(secret, account);
 	return { secret: totp.secret.base32, uri: totp.toString() };
 }
+
+/** So many wrong codes in a row are a person's mistakes. */
+const PATIENCE = 5;
+const LONGEST_PAUSE_SECONDS = 3_600;
+
+/**
+ * For how many seconds after the last of so many wrong codes in a row none is looked at: a million codes
+ * are soon tried by whoever knows the password and has many addresses.
+ */
+export const pauseAfter = (failures: number): number =>
+	failures < PATIENCE
+		? 0
+		: Math.min(STEP_SECONDS * 2 ** (failures - PATIENCE), LONGEST_PAUSE_SECONDS);

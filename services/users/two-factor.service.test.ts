@@ -63,6 +63,12 @@ describe("two-factor", () => {
 	const wrong = (...right: string[]) =>
 		["000000", "111111", "222222", "333333"].find(code => !right.includes(code))!;
 
+	/** The codes of the failures. */
+	const refusals = (results: readonly PromiseSettledResult<unknown>[]) =>
+		results.flatMap(result =>
+			result.status === "rejected" ? [(result.reason as { type: string }).type] : []
+		);
+
 	describe("setting up an authenticator", () => {
 		it("changes nothing until it is confirmed", async () => {
 			const who = await somebody();
@@ -164,11 +170,9 @@ describe("two-factor", () => {
 			const code = codeIn(1);
 			const results = await Promise.allSettled(Array.from({ length: 20 }, () => login(who, code)));
 			expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-			const reasons = results.flatMap(result =>
-				result.status === "rejected" ? [result.reason as unknown] : []
+			expect(new Set(refusals(results))).toEqual(
+				new Set(["INVALID_SECOND_FACTOR", "SECOND_FACTOR_PAUSED"])
 			);
-			for (const reason of reasons)
-				expect(reason).toMatchObject(refused("INVALID_SECOND_FACTOR", 401));
 		});
 
 		it("takes a recovery code once, however many send it at once", async () => {
@@ -192,6 +196,25 @@ describe("two-factor", () => {
 				await expect(login(who, code)).rejects.toMatchObject(refused("INVALID_SECOND_FACTOR", 401));
 			expect(await sessions()).toEqual(before);
 			expect((await logged(who)).slice(0, 2)).toEqual(["two-factor-failed", "two-factor-failed"]);
+		});
+
+		it("looks at no code of the authenticator after five wrong ones, however many come at once", async () => {
+			const { who, codeIn, recoveryCodes } = await protectedOne();
+			const guess = wrong(...[-1, 0, 1, 2].map(codeIn));
+			const results = await Promise.allSettled(Array.from({ length: 12 }, () => login(who, guess)));
+			const types = refusals(results);
+			expect(types.filter(type => type === "INVALID_SECOND_FACTOR")).toHaveLength(5);
+			expect(types.filter(type => type === "SECOND_FACTOR_PAUSED")).toHaveLength(7);
+			await expect(login(who, codeIn(1))).rejects.toMatchObject(
+				refused("SECOND_FACTOR_PAUSED", 401)
+			);
+			expect(await login(who, recoveryCodes[0])).toMatchObject({ tokenType: "Bearer" });
+			await sql("UPDATE totp SET failed_at = failed_at - interval '31 s' WHERE user_id = $1", [
+				who.identity.id
+			]);
+			expect(await login(who, codeIn(1))).toMatchObject({ tokenType: "Bearer" });
+			// A right one makes up for all that were wrong.
+			await expect(login(who, guess)).rejects.toMatchObject(refused("INVALID_SECOND_FACTOR", 401));
 		});
 
 		it("takes another's codes from nobody", async () => {

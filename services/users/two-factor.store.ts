@@ -42,7 +42,7 @@ export async function confirmEnrolment(
 	step: number
 ): Promise<boolean> {
 	const row = await tx.one(
-		`UPDATE totp SET secret = pending, enabled_at = clock_timestamp(), last_step = $3,
+		`UPDATE totp SET secret = pending, enabled_at = clock_timestamp(), last_step = $3, failures = 0,
 		   pending = NULL, pending_since = NULL
 		 WHERE user_id = $1 AND pending = $2 RETURNING user_id`,
 		[userId, pending, step]
@@ -50,34 +50,39 @@ export async function confirmEnrolment(
 	return row !== undefined;
 }
 
-/** The sealed secret in force; undefined where the user has no second factor. */
-export async function findTotp(db: Queries, userId: string): Promise<Buffer | undefined> {
-	const row = await db.one<{ secret: Buffer }>(
-		"SELECT secret FROM totp WHERE user_id = $1 AND secret IS NOT NULL",
-		[userId]
-	);
-	return row?.secret;
+/** An authenticator in force. */
+export interface Totp {
+	/** Sealed. */
+	readonly secret: Buffer;
+	/** Wrong codes since the last right one. */
+	readonly failures: number;
+	/** How long ago the last of them came. */
+	readonly secondsSince: number | null;
 }
 
-/** The same, locked until the transaction ends. */
-export const lockTotp = async (tx: Tx, userId: string): Promise<boolean> =>
-	(await tx.one("SELECT 1 FROM totp WHERE user_id = $1 AND secret IS NOT NULL FOR UPDATE", [
-		userId
-	])) !== undefined;
+/** The authenticator in force, locked until the transaction ends; undefined where there is none. */
+export const lockTotp = (tx: Tx, userId: string): Promise<Totp | undefined> =>
+	tx.one(
+		`SELECT secret, failures, extract(epoch FROM clock_timestamp() - failed_at)::float AS "secondsSince"
+		 FROM totp WHERE user_id = $1 AND secret IS NOT NULL FOR UPDATE`,
+		[userId]
+	);
 
-/** Uses up a step of this secret and those before it. Of many at once, one succeeds. */
-export async function useStep(
-	tx: Tx,
-	userId: string,
-	secret: Buffer,
-	step: number
-): Promise<boolean> {
+/** Uses up a step and those before it; false where it is used up already. */
+export async function useStep(tx: Tx, userId: string, step: number): Promise<boolean> {
 	const row = await tx.one(
-		`UPDATE totp SET last_step = $3 WHERE user_id = $1 AND secret = $2 AND last_step < $3
+		`UPDATE totp SET last_step = $2, failures = 0 WHERE user_id = $1 AND last_step < $2
 		 RETURNING user_id`,
-		[userId, secret, step]
+		[userId, step]
 	);
 	return row !== undefined;
+}
+
+export async function countFailure(tx: Tx, userId: string): Promise<void> {
+	await tx.query(
+		"UPDATE totp SET failures = failures + 1, failed_at = clock_timestamp() WHERE user_id = $1",
+		[userId]
+	);
 }
 
 /** Uses up a recovery code. Of many at once, one succeeds. */

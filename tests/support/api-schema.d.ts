@@ -1811,6 +1811,8 @@ export interface operations {
 			 *
 			 *     `INVALID_SECOND_FACTOR`: This code is wrong, or it was used before. Wait for the next one.
 			 *
+			 *     `SECOND_FACTOR_PAUSED`: After too many wrong codes those of the authenticator are not looked at for some time, at most an hour. A recovery code works.
+			 *
 			 *     `UNAUTHENTICATED`: Sign in to do this.
 			 */
 			401: {

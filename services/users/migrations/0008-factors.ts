@@ -8,6 +8,9 @@ export const up: Migration = async ({ query }) => {
 		enabled_at timestamptz,
 		-- The step of the code that was taken last: it and those before it are used up.
 		last_step bigint NOT NULL DEFAULT 0,
+		-- Wrong codes in a row.
+		failures int NOT NULL DEFAULT 0,
+		failed_at timestamptz,
 		pending bytea,
 		pending_since timestamptz,
 		CHECK ((secret IS NULL) = (enabled_at IS NULL)),
