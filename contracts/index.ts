@@ -10,6 +10,7 @@ import { events } from "./events.ts";
 import { inventory } from "./inventory.ts";
 import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
+import { passkeys } from "./passkeys.ts";
 import { passwords } from "./passwords.ts";
 import { payments } from "./payments.ts";
 import { products } from "./products.ts";
@@ -23,6 +24,7 @@ export const contracts = {
 	passwords,
 	emails,
 	twoFactor,
+	passkeys,
 	users,
 	audit,
 	products,

@@ -59,6 +59,13 @@ export const Environment = Type.Object({
 		"https?",
 		"Where the pages `verify-email` and `reset-password` are that links in mails lead to. Default: PUBLIC_URL/account, which the gateway serves"
 	),
+	PASSKEY_DOMAIN: Type.Optional(
+		Type.String({
+			pattern: "^[a-z0-9-]+(?:\\.[a-z0-9-]+)*$",
+			description:
+				"Domain that passkeys are for: the host of PUBLIC_URL (the default), or one that it is in, as where pages of CORS_ORIGINS are on hosts beside it. Passkeys do not survive a change"
+		})
+	),
 	CORS_ORIGINS: Type.String({
 		default: "",
 		pattern: "^(?:https?://[^\\s,/]+(?:,https?://[^\\s,/]+)*)?$",

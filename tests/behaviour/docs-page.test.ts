@@ -1,8 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium, type BrowserContext, type Page } from "playwright-core";
-import { findChromium } from "../../bin/chromium.ts";
+import type { Page } from "playwright-core";
+import { openBrowser, type Browser } from "../support/browser.ts";
 import { api, shape, urls } from "./shape.ts";
 
 const CUSTOMER = "customer@valence.test";
@@ -10,39 +7,21 @@ const PASSWORD = "valence-demo-2026";
 const [url] = urls;
 
 describe(`the page at /docs, in a browser (${shape})`, () => {
-	let profile: string;
-	let browser: BrowserContext;
+	let browser: Browser;
 	let page: Page;
 	const complaints: string[] = [];
 	const elsewhere: string[] = [];
 
 	beforeAll(async () => {
-		const executablePath = findChromium();
-		if (!executablePath) throw new Error("There is no Chromium. `npm test` installs one.");
-		profile = mkdtempSync(join(tmpdir(), "valence-browser-"));
-		browser = await chromium.launchPersistentContext(profile, {
-			executablePath,
-			headless: true,
-			viewport: { width: 1280, height: 900 },
-			args: [
-				"--no-sandbox",
-				"--disable-gpu",
-				"--disable-quic",
-				"--no-first-run",
-				"--disable-background-networking",
-				"--disable-component-update",
-				"--disable-sync"
-			]
-		});
+		browser = await openBrowser();
 	}, 60_000);
 	afterAll(async () => {
 		await browser.close();
-		rmSync(profile, { recursive: true, force: true });
 	});
 	beforeEach(async () => {
 		complaints.length = 0;
 		elsewhere.length = 0;
-		page = await browser.newPage();
+		page = await browser.context.newPage();
 		page.setDefaultTimeout(15_000);
 		page.on("pageerror", error => complaints.push(error.message));
 		page.on("console", message => {

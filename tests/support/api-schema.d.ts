@@ -305,6 +305,105 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/auth/passkeys/options": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Get what a browser needs to make a passkey
+		 * @description Good for five minutes, once, in this session. Needs the current password; of an account that has none, a session that began within the last ten minutes.
+		 */
+		post: operations["passkeys.beginAdding"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/passkeys": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** List one's own passkeys, the oldest first */
+		get: operations["passkeys.list"];
+		put?: never;
+		/** Add the passkey that a browser has made */
+		post: operations["passkeys.add"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/passkeys/{id}": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		post?: never;
+		/**
+		 * Remove a passkey
+		 * @description The last way to sign in stays. Needs the current password; of an account that has none, a session that began within the last ten minutes.
+		 */
+		delete: operations["passkeys.remove"];
+		options?: never;
+		head?: never;
+		/** Give a passkey another name */
+		patch: operations["passkeys.rename"];
+		trace?: never;
+	};
+	"/api/v1/auth/passkeys/login/options": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Get what a browser needs to sign in by a passkey
+		 * @description Good for five minutes, once.
+		 */
+		post: operations["passkeys.beginLogin"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/passkeys/login": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Sign in by a passkey
+		 * @description The authenticator makes sure who holds it, by a finger or a PIN, so no further factor is asked for.
+		 */
+		post: operations["passkeys.login"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/api/v1/users/me": {
 		parameters: {
 			query?: never;
@@ -971,6 +1070,162 @@ export interface components {
 			/** @description Ten, shown this once; each signs in once in place of an authenticator's code */
 			recoveryCodes: string[];
 		};
+		/** PasskeyCreationOptions */
+		PasskeyCreationOptions: {
+			rp: {
+				/** @example example.com */
+				id: string;
+				/** @example Valence */
+				name: string;
+			};
+			user: {
+				/**
+				 * @description base64url
+				 * @example AZnA3gAAcACAAAAAAAAAAQ
+				 */
+				id: string;
+				/** @example ada@example.com */
+				name: string;
+				/** @example Ada Lovelace */
+				displayName: string;
+			};
+			/**
+			 * @description base64url
+			 * @example Q2hhbGxlbmdlLW9mLTI1Ni1iaXRzLWFzLWJhc2U2NHU
+			 */
+			challenge: string;
+			pubKeyCredParams: {
+				/** @constant */
+				type: "public-key";
+				/** @example -7 */
+				alg: number;
+			}[];
+			/**
+			 * @description Milliseconds
+			 * @example 300000
+			 */
+			timeout: number;
+			excludeCredentials: {
+				/**
+				 * @description base64url
+				 * @example Rk9SLUVYQU1QTEUtT05MWQ
+				 */
+				id: string;
+				/** @constant */
+				type: "public-key";
+				transports?: string[];
+			}[];
+			authenticatorSelection: {
+				/** @constant */
+				residentKey: "required";
+				/** @constant */
+				requireResidentKey: true;
+				/** @constant */
+				userVerification: "required";
+			};
+			/** @constant */
+			attestation: "none";
+		};
+		/** CreatedPasskeyCredential */
+		CreatedPasskeyCredential: {
+			/**
+			 * @description base64url
+			 * @example Rk9SLUVYQU1QTEUtT05MWQ
+			 */
+			id: string;
+			/**
+			 * @description base64url
+			 * @example Rk9SLUVYQU1QTEUtT05MWQ
+			 */
+			rawId: string;
+			/** @constant */
+			type: "public-key";
+			authenticatorAttachment?: string | null;
+			clientExtensionResults: Record<string, never>;
+			response: {
+				/**
+				 * @description base64url
+				 * @example eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+				 */
+				clientDataJSON: string;
+				/**
+				 * @description base64url
+				 * @example o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVjE
+				 */
+				attestationObject: string;
+				transports?: string[];
+			};
+		};
+		/** Passkey */
+		Passkey: {
+			/**
+			 * Format: uuid
+			 * @description UUID
+			 */
+			id: string;
+			/** @example Ada's phone */
+			name: string;
+			/** @description Whether it is kept beside the device too, so that it outlives that */
+			backedUp: boolean;
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			createdAt: string;
+			lastUsedAt: string | null;
+		};
+		/** PasskeyRequestOptions */
+		PasskeyRequestOptions: {
+			/** @example example.com */
+			rpId: string;
+			/**
+			 * @description base64url
+			 * @example Q2hhbGxlbmdlLW9mLTI1Ni1iaXRzLWFzLWJhc2U2NHU
+			 */
+			challenge: string;
+			/**
+			 * @description Milliseconds
+			 * @example 300000
+			 */
+			timeout: number;
+			/** @constant */
+			userVerification: "required";
+		};
+		/** AssertedPasskeyCredential */
+		AssertedPasskeyCredential: {
+			/**
+			 * @description base64url
+			 * @example Rk9SLUVYQU1QTEUtT05MWQ
+			 */
+			id: string;
+			/**
+			 * @description base64url
+			 * @example Rk9SLUVYQU1QTEUtT05MWQ
+			 */
+			rawId: string;
+			/** @constant */
+			type: "public-key";
+			authenticatorAttachment?: string | null;
+			clientExtensionResults: Record<string, never>;
+			response: {
+				/**
+				 * @description base64url
+				 * @example eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+				 */
+				clientDataJSON: string;
+				/**
+				 * @description base64url
+				 * @example SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAQ
+				 */
+				authenticatorData: string;
+				/**
+				 * @description base64url
+				 * @example MEUCIQDF0rExampleOfASignature
+				 */
+				signature: string;
+				userHandle?: string | null;
+			};
+		};
 		/** Preferences */
 		Preferences: {
 			/**
@@ -1556,6 +1811,11 @@ export type Tokens = components["schemas"]["Tokens"];
 export type Session = components["schemas"]["Session"];
 export type TwoFactor = components["schemas"]["TwoFactor"];
 export type RecoveryCodes = components["schemas"]["RecoveryCodes"];
+export type PasskeyCreationOptions = components["schemas"]["PasskeyCreationOptions"];
+export type CreatedPasskeyCredential = components["schemas"]["CreatedPasskeyCredential"];
+export type Passkey = components["schemas"]["Passkey"];
+export type PasskeyRequestOptions = components["schemas"]["PasskeyRequestOptions"];
+export type AssertedPasskeyCredential = components["schemas"]["AssertedPasskeyCredential"];
 export type Preferences = components["schemas"]["Preferences"];
 export type SecurityEvent = components["schemas"]["SecurityEvent"];
 export type Money = components["schemas"]["Money"];
@@ -3146,6 +3406,668 @@ export interface operations {
 					"application/problem+json": components["schemas"]["Problem"];
 				};
 			};
+		};
+	};
+	"passkeys.beginAdding": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "rp": {
+					 *         "id": "example.com",
+					 *         "name": "Valence"
+					 *       },
+					 *       "user": {
+					 *         "id": "AZnA3gAAcACAAAAAAAAAAQ",
+					 *         "name": "ada@example.com",
+					 *         "displayName": "Ada Lovelace"
+					 *       },
+					 *       "challenge": "Q2hhbGxlbmdlLW9mLTI1Ni1iaXRzLWFzLWJhc2U2NHU",
+					 *       "pubKeyCredParams": [
+					 *         {
+					 *           "type": "public-key",
+					 *           "alg": -7
+					 *         }
+					 *       ],
+					 *       "timeout": 300000,
+					 *       "excludeCredentials": [
+					 *         {
+					 *           "id": "Rk9SLUVYQU1QTEUtT05MWQ",
+					 *           "type": "public-key"
+					 *         }
+					 *       ],
+					 *       "authenticatorSelection": {
+					 *         "residentKey": "required",
+					 *         "requireResidentKey": true,
+					 *         "userVerification": "required"
+					 *       },
+					 *       "attestation": "none"
+					 *     }
+					 */
+					"application/json": components["schemas"]["PasskeyCreationOptions"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `PASSKEYS_UNAVAILABLE`: Passkeys are for a name, and a page that came by HTTPS. The address of this API (PUBLIC_URL) is not like that.
+			 *
+			 *     `TOO_MANY_PASSKEYS`: You have twenty passkeys. Remove one first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"passkeys.list": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "id": "0199c0de-0000-7000-8000-000000000001",
+					 *           "name": "Ada's phone",
+					 *           "backedUp": true,
+					 *           "createdAt": "2026-01-02T03:04:05.000Z",
+					 *           "lastUsedAt": "2026-01-02T03:04:05.000Z"
+					 *         }
+					 *       ],
+					 *       "nextCursor": null
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["Passkey"][];
+						nextCursor: null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"passkeys.add": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "name": "Ada's phone",
+				 *       "response": {
+				 *         "id": "Rk9SLUVYQU1QTEUtT05MWQ",
+				 *         "rawId": "Rk9SLUVYQU1QTEUtT05MWQ",
+				 *         "type": "public-key",
+				 *         "clientExtensionResults": {},
+				 *         "response": {
+				 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+				 *           "attestationObject": "o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVjE"
+				 *         }
+				 *       }
+				 *     }
+				 */
+				"application/json": {
+					/** @example Ada's phone */
+					name?: string;
+					response: components["schemas"]["CreatedPasskeyCredential"];
+				};
+			};
+		};
+		responses: {
+			/** @description Made */
+			201: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "name": "Ada's phone",
+					 *       "backedUp": true,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "lastUsedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Passkey"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `PASSKEYS_UNAVAILABLE`: Passkeys are for a name, and a page that came by HTTPS. The address of this API (PUBLIC_URL) is not like that.
+			 *
+			 *     `TOO_MANY_PASSKEYS`: You have twenty passkeys. Remove one first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_PASSKEY`: This passkey cannot be added: it is not what was asked for, or it took more than five minutes. Begin anew.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"passkeys.remove": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `LAST_SIGN_IN_METHOD`: You could not sign in any more. Set a password or add another passkey first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"passkeys.rename": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "name": "Ada's phone"
+				 *     }
+				 */
+				"application/json": {
+					/** @example Ada's phone */
+					name: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "name": "Ada's phone",
+					 *       "backedUp": true,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "lastUsedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Passkey"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"passkeys.beginLogin": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "rpId": "example.com",
+					 *       "challenge": "Q2hhbGxlbmdlLW9mLTI1Ni1iaXRzLWFzLWJhc2U2NHU",
+					 *       "timeout": 300000,
+					 *       "userVerification": "required"
+					 *     }
+					 */
+					"application/json": components["schemas"]["PasskeyRequestOptions"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `PASSKEYS_UNAVAILABLE`: Passkeys are for a name, and a page that came by HTTPS. The address of this API (PUBLIC_URL) is not like that. */
+			409: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"passkeys.login": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "response": {
+				 *         "id": "Rk9SLUVYQU1QTEUtT05MWQ",
+				 *         "rawId": "Rk9SLUVYQU1QTEUtT05MWQ",
+				 *         "type": "public-key",
+				 *         "clientExtensionResults": {},
+				 *         "response": {
+				 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+				 *           "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAQ",
+				 *           "signature": "MEUCIQDF0rExampleOfASignature"
+				 *         }
+				 *       }
+				 *     }
+				 */
+				"application/json": {
+					response: components["schemas"]["AssertedPasskeyCredential"];
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "accessToken": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
+					 *       "refreshToken": "R3fr3sh-t0ken-of-256-bits-as-base64url-text",
+					 *       "tokenType": "Bearer",
+					 *       "expiresIn": 900,
+					 *       "user": {
+					 *         "id": "0199c0de-0000-7000-8000-000000000001",
+					 *         "email": "ada@example.com",
+					 *         "emailVerified": true,
+					 *         "username": "ada",
+					 *         "name": "Ada Lovelace",
+					 *         "phone": "+44 20 7946 0000",
+					 *         "avatarUrl": "https://example.com/ada.png",
+					 *         "roles": [
+					 *           "customer"
+					 *         ],
+					 *         "status": "active",
+					 *         "version": 0,
+					 *         "createdAt": "2026-01-02T03:04:05.000Z",
+					 *         "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *       }
+					 *     }
+					 */
+					"application/json": components["schemas"]["Tokens"];
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/**
+			 * @description `PASSKEY_REFUSED`: This passkey does not sign in here, or it took more than five minutes. Try again, or sign in otherwise.
+			 *
+			 *     `UNAUTHENTICATED`: Sign in to do this.
+			 */
+			401: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `PASSKEYS_UNAVAILABLE`: Passkeys are for a name, and a page that came by HTTPS. The address of this API (PUBLIC_URL) is not like that. */
+			409: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
 	"users.me": {

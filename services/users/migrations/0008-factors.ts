@@ -19,8 +19,29 @@ export const up: Migration = async ({ query }) => {
 		user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 		hash bytea NOT NULL CHECK (octet_length(hash) = 32),
 		PRIMARY KEY (user_id, hash))`);
+	await query(`CREATE TABLE passkey (
+		id uuid PRIMARY KEY,
+		user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+		credential_id text NOT NULL CONSTRAINT passkey_credential UNIQUE,
+		public_key bytea NOT NULL,
+		-- How often the authenticator has signed; 0 where it does not count.
+		counter bigint NOT NULL,
+		transports text[] NOT NULL,
+		backed_up boolean NOT NULL,
+		name text NOT NULL,
+		created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		last_used_at timestamptz)`);
+	await query("CREATE INDEX passkey_of_user ON passkey (user_id, id)");
+	await query(`CREATE TABLE passkey_challenge (
+		challenge text PRIMARY KEY,
+		-- Who adds a passkey, in which session; null for a sign-in.
+		user_id uuid REFERENCES users (id) ON DELETE CASCADE,
+		session_id uuid,
+		expires_at timestamptz NOT NULL,
+		CHECK ((user_id IS NULL) = (session_id IS NULL)))`);
+	await query("CREATE INDEX passkey_challenge_age ON passkey_challenge (expires_at)");
 };
 
 export const down: Migration = async ({ query }) => {
-	await query("DROP TABLE recovery_code, totp");
+	await query("DROP TABLE passkey_challenge, passkey, recovery_code, totp");
 };
