@@ -5,14 +5,17 @@ import { auth } from "./auth.ts";
 import { catalogEvents, notificationsEvents, ordersEvents, usersEvents } from "./backbone.ts";
 import { carts } from "./carts.ts";
 import { categories } from "./categories.ts";
+import { deletions } from "./deletions.ts";
 import { emails } from "./emails.ts";
 import { events } from "./events.ts";
+import { exports } from "./exports.ts";
 import { inventory } from "./inventory.ts";
 import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
 import { passkeys } from "./passkeys.ts";
 import { passwords } from "./passwords.ts";
 import { payments } from "./payments.ts";
+import { catalogData, notificationsData, ordersData, usersData } from "./personal-data.ts";
 import { products } from "./products.ts";
 import { recipients } from "./recipients.ts";
 import { routes } from "./routes.ts";
@@ -27,6 +30,8 @@ export const contracts = {
 	passkeys,
 	users,
 	audit,
+	deletions,
+	exports,
 	products,
 	categories,
 	inventory,
@@ -40,7 +45,11 @@ export const contracts = {
 	usersEvents,
 	catalogEvents,
 	ordersEvents,
-	notificationsEvents
+	notificationsEvents,
+	usersData,
+	catalogData,
+	ordersData,
+	notificationsData
 } as const;
 
 export type Actions = ActionsOf<typeof contracts>;

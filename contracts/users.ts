@@ -62,6 +62,10 @@ export const users = contract({
 		LAST_ADMIN: {
 			status: 409,
 			message: "This is the last active admin. Make somebody else an admin first."
+		},
+		USER_BEING_DELETED: {
+			status: 409,
+			message: "This user has asked to be deleted. That cannot be taken back."
 		}
 	},
 	actions: {
@@ -175,7 +179,7 @@ export const users = contract({
 				ifMatch: Type.Optional(IfMatch)
 			}),
 			result: User,
-			failures: ["NOT_FOUND", "LAST_ADMIN", "VERSION_MISMATCH"]
+			failures: ["NOT_FOUND", "LAST_ADMIN", "USER_BEING_DELETED", "VERSION_MISMATCH"]
 		}
 	},
 	events: {

@@ -61,6 +61,8 @@ export interface RestContract {
 	readonly location?: string;
 	/** Result field by response header; the field is left in the body. */
 	readonly responseHeaders?: Readonly<Record<string, string>>;
+	/** The name under which browsers save the answer instead of showing it. */
+	readonly attachment?: string;
 	/** Headers that must be present, else 400; `if-match` missing is 428. */
 	readonly required?: readonly string[];
 	/**

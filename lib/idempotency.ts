@@ -58,6 +58,16 @@ export const addIdempotencyKeys: Migration = async context => {
 	await addOpenAnswers(context);
 };
 
+/** Forgets what a user was answered. Answers how many. */
+export async function forgetKeys(tx: Queries, userId: string): Promise<number> {
+	const gone = await tx.query(
+		// Whoever registered was nobody yet: that answer is kept by the address it came from.
+		`DELETE FROM idempotency_key WHERE user_id = $1 OR answer->>'id' = $1::uuid::text RETURNING 1`,
+		[userId]
+	);
+	return gone.length;
+}
+
 /** So long a request waits for an equal one that is still being worked on. */
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 50;

@@ -5,6 +5,7 @@ export class Metrics {
 	readonly registry = new Registry();
 	readonly events = new EventMetrics(this.registry);
 	readonly door = new DoorMetrics(this.registry);
+	readonly deletions = new DeletionMetrics(this.registry);
 	readonly #readers = new Set<() => Promise<void>>();
 
 	/** Has `read` look up figures whenever somebody asks for them. Where it fails, they stay as they were. */
@@ -43,6 +44,19 @@ export class DoorMetrics {
 			name: "valence_gateway_streams",
 			help: "Streams of server-sent events that are open",
 			registers
+		});
+	}
+}
+
+/** What is counted of the deletion of accounts. Names and alarms: docs/runbooks/users.md. */
+export class DeletionMetrics {
+	readonly overdue: Counter;
+
+	constructor(registry: Registry) {
+		this.overdue = new Counter({
+			name: "valence_deletions_overdue_total",
+			help: "Days that deletions of accounts have taken longer than one",
+			registers: [registry]
 		});
 	}
 }

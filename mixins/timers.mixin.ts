@@ -15,6 +15,14 @@ import { Ticker } from "../lib/ticker.ts";
  */
 export type TimerHandler = (tx: Tx, refId: string, config: Config) => Promise<unknown>;
 
+type TimerHandlers = Readonly<Record<string, TimerHandler>>;
+
+/** What a factory of timer handlers is handed. */
+export interface TimerHost {
+	readonly broker: ServiceBroker;
+	readonly logger: ServiceBroker["logger"];
+}
+
 const POLL_MS = 250;
 /** After how long another node may fire a timer whose node has died. */
 const LEASE_SECONDS = 30;
@@ -85,11 +93,13 @@ export async function findDeadline(
 /** Fires the group's timers of these kinds while the node runs. */
 export const timers = (
 	group: Group,
-	handlers: Readonly<Record<string, TimerHandler>>
+	declared: TimerHandlers | ((host: TimerHost) => TimerHandlers)
 ): Mixin<unknown> =>
 	mixin<unknown>({
 		created(this: any) {
-			const { config, database } = runtimeOf(this.broker);
+			const { broker, logger } = this as TimerHost;
+			const { config, database } = runtimeOf(broker);
+			const handlers = typeof declared === "function" ? declared({ broker, logger }) : declared;
 			this.timerTicker = new Ticker(
 				async () => {
 					while (await fireOne(database(group), config, handlers, this.logger));
@@ -119,7 +129,7 @@ interface DueTimer {
 async function fireOne(
 	database: Database,
 	config: Config,
-	handlers: Readonly<Record<string, TimerHandler>>,
+	handlers: TimerHandlers,
 	logger: Pick<ServiceBroker["logger"], "error">
 ): Promise<boolean> {
 	// Claimed before it fires, so that a handler that kills the process does so once in a lease and not all the time.

@@ -125,6 +125,8 @@ const asks: Readonly<
 	"GET /api/v1/users/:id": ({ ada }) => ({ path: { id: ada.id } }),
 	"PATCH /api/v1/users/:id": ({ ada }) => ({ path: { id: ada.id }, body: { status: "active" } }),
 	"GET /api/v1/users/me/security-events": nothing,
+	"DELETE /api/v1/users/me": () => ({ body: { password: "not this one" } }),
+	"GET /api/v1/users/me/export": nothing,
 	"GET /api/v1/products": nothing,
 	"GET /api/v1/products/:idOrSlug": ({ productId }) => ({ path: { idOrSlug: productId } }),
 	"GET /api/v1/categories": nothing,

@@ -57,6 +57,13 @@ describe("an answer", () => {
 		expect(headers).not.toHaveProperty("X-None");
 	});
 
+	it("is saved under a name, in which nothing is that could end it", () => {
+		const nameOf = (attachment: string) =>
+			answerOf(routeOf({ attachment }), {}).headers["Content-Disposition"];
+		expect(nameOf("my-data.json")).toBe('attachment; filename="my-data.json"');
+		expect(nameOf('x"\r\nSet-Cookie: y')).toBe('attachment; filename="x___Set-Cookie__y"');
+	});
+
 	it("has a strong ETag of the declared fields, and is 304 to who has it", () => {
 		const route = routeOf({ etag: ["version", "total.amount"] });
 		expect(answerOf(route, { version: 3, total: { amount: 5 } }).headers["ETag"]).toBe('"3-5"');

@@ -56,7 +56,13 @@ export function answerOf(route: Route, result: unknown, condition: Condition = {
 	const etag = rest.etag && result !== null ? etagOf(rest.etag, result) : undefined;
 	const headers: Record<string, string> = {
 		"Cache-Control": cacheControl(route),
-		...(etag ? { ETag: etag } : {})
+		...(etag ? { ETag: etag } : {}),
+		...(rest.attachment
+			? // Whoever joins the cluster chooses it.
+				{
+					"Content-Disposition": `attachment; filename="${rest.attachment.replaceAll(/[^\w.-]/g, "_")}"`
+				}
+			: {})
 	};
 	for (const [header, field] of Object.entries(rest.responseHeaders ?? {})) {
 		const value = fieldOf(result, field);

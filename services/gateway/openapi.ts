@@ -168,6 +168,7 @@ function successes({ contract, rest }: Route, components: Components): Json {
 		[
 			...(rest.etag ? ["ETag"] : []),
 			...(rest.location ? ["Location"] : []),
+			...(rest.attachment ? ["Content-Disposition"] : []),
 			...Object.keys(rest.responseHeaders ?? {})
 		].map(name => [name, { schema: { type: "string" } }])
 	);

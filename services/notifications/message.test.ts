@@ -127,6 +127,45 @@ describe("the cancellation of an order", () => {
 	});
 });
 
+describe("the receipt of a deletion", () => {
+	const deleted: Notice = {
+		kind: "account-deleted",
+		deletionId: "0199c0de-0000-7000-8000-000000000001",
+		receipt: [
+			{ erased: { addresses: 3 }, kept: [{ what: "3 orders", why: "tax law asks us to" }] },
+			{ erased: { messages: 7 }, kept: [] }
+		]
+	};
+
+	it("says what is gone, what is kept and why, and its number", () => {
+		expect(compose(deleted, ada)).toMatchObject({
+			subject: "Your account was deleted",
+			text: `Hello Ada Lovelace,
+
+As you have asked, your account was deleted, and what we knew of you with it:
+
+  - addresses: 3
+  - messages: 7
+
+This is kept, without your name on it:
+
+  - 3 orders: tax law asks us to
+
+Your e-mail address and your username are free again. This is our last mail to you; this address is erased with it.
+
+The number of the deletion is 0199c0de-0000-7000-8000-000000000001.
+
+Yours, Valence
+`
+		});
+	});
+
+	it("says nothing of what is kept where nothing is", () => {
+		const { text } = compose({ ...deleted, receipt: [{ erased: { messages: 7 }, kept: [] }] }, ada);
+		expect(text).not.toContain("This is kept");
+	});
+});
+
 describe("money", () => {
 	it.each([
 		[1999, "EUR", "€19.99"],

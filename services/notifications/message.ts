@@ -25,7 +25,16 @@ export type Notice =
 	  }
 	| { readonly kind: "verify-email" }
 	| { readonly kind: "reset-password" }
-	| { readonly kind: "password-changed"; readonly by: "change" | "reset" };
+	| { readonly kind: "password-changed"; readonly by: "change" | "reset" }
+	| {
+			readonly kind: "account-deleted";
+			/** By this number we find what was done, but nobody. */
+			readonly deletionId: string;
+			readonly receipt: readonly {
+				readonly erased: Readonly<Record<string, number>>;
+				readonly kept: readonly { readonly what: string; readonly why: string }[];
+			}[];
+	  };
 
 /** The page that the link of a message leads to; it is the last part of the address. */
 export const LINKS: Partial<Record<Notice["kind"], string>> = {
@@ -45,6 +54,8 @@ export interface Content {
 	readonly text: string;
 	readonly html: string;
 }
+
+type Receipt = (Notice & { kind: "account-deleted" })["receipt"];
 
 /** A paragraph, a list, or a link. */
 type Block = string | readonly string[] | { readonly link: string };
@@ -146,7 +157,25 @@ function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
 					"If it was not you, ask for a new password at once: whoever did it cannot read your mails."
 				]
 			};
+		case "account-deleted":
+			return {
+				subject: "Your account was deleted",
+				blocks: [
+					"As you have asked, your account was deleted, and what we knew of you with it:",
+					notice.receipt.flatMap(({ erased }) =>
+						Object.entries(erased).map(([what, count]) => `${what}: ${count}`)
+					),
+					...tellKept(notice.receipt),
+					"Your e-mail address and your username are free again. This is our last mail to you; this address is erased with it.",
+					`The number of the deletion is ${notice.deletionId}.`
+				]
+			};
 	}
+}
+
+function tellKept(receipt: Receipt): Block[] {
+	const kept = receipt.flatMap(part => part.kept.map(({ what, why }) => `${what}: ${why}`));
+	return kept.length > 0 ? ["This is kept, without your name on it:", kept] : [];
 }
 
 // Whoever registers with somebody else's address chooses the name that we greet them by: it must not carry a link.

@@ -1,4 +1,4 @@
-import { Errors, type ServiceBroker } from "moleculer";
+import type { ServiceBroker } from "moleculer";
 import { notifications } from "../../contracts/notifications.ts";
 import type { Tx } from "../../lib/database.ts";
 import { accountUrl } from "../../lib/config.ts";
@@ -6,6 +6,7 @@ import { runtimeOf } from "../../lib/runtime.ts";
 import { callerOf, implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { jobs, type JobHost, type JobKind, type JobMethods } from "../../mixins/jobs.mixin.ts";
+import { deleteMessages, findErasure, forgetAddress } from "./erasures.store.ts";
 import { createMailer, type Delivery, type Mailer } from "./mailer.ts";
 import { compose, LINKS, withLink, type Notice } from "./message.ts";
 import {
@@ -15,11 +16,11 @@ import {
 	type Message,
 	type Outcome
 } from "./notifications.store.ts";
-import { findRecipient, type Recipient } from "./recipients.store.ts";
+import { requireRecipient, type Recipient } from "./recipients.store.ts";
 
 const MAIL_ATTEMPTS = 10;
 
-/** Writes a message to somebody about `refId`, once, and asks for it to be sent. */
+/** Writes a message to somebody about `refId`, once, and asks for it to be sent; not to who is forgotten. */
 async function notify(
 	enqueue: JobMethods["enqueue"],
 	tx: Tx,
@@ -27,9 +28,15 @@ async function notify(
 		to,
 		refId,
 		tokenId = null
-	}: { readonly to: Recipient; readonly refId: string; readonly tokenId?: string | null },
+	}: {
+		readonly to: Recipient | undefined;
+		readonly refId: string;
+		readonly tokenId?: string | null;
+	},
 	notice: Notice
 ): Promise<void> {
+	// What an event tells of somebody may come late as well.
+	if (!to || (await findErasure(tx, to.userId))?.to === null) return;
 	const id = await insertMessage(tx, {
 		...compose(notice, to),
 		kind: notice.kind,
@@ -42,22 +49,27 @@ async function notify(
 	if (id) await enqueue(tx, "mail", id, id);
 }
 
-async function recipientOf(tx: Tx, userId: string): Promise<Recipient> {
-	const recipient = await findRecipient(tx, userId);
-	// Their registration is still under way on another topic.
-	if (!recipient)
-		throw new Errors.MoleculerRetryableError(`Nobody knows the user ${userId} here yet.`);
-	return recipient;
+/** Whom a message is for; undefined for who is forgotten. */
+async function recipientOf(tx: Tx, userId: string): Promise<Recipient | undefined> {
+	const erasure = await findErasure(tx, userId);
+	return erasure ? (erasure.to ?? undefined) : requireRecipient(tx, userId);
 }
 
 /** Writes down what became of a message, and tells of it. */
 async function settle(tx: Tx, id: string, outcome: Outcome): Promise<void> {
 	const { userId, kind, channel } = await settleMessage(tx, id, outcome);
 	const told = { messageId: id, userId, kind, channel };
+	const isForgotten = (await findErasure(tx, userId)) !== undefined;
 	// Its only fact: a message is settled once.
 	const aggregate = { id, version: 1 };
 	if (outcome.status === "sent") tx.record("notification.sent.v1", aggregate, told);
-	else tx.record("notification.failed.v1", aggregate, { ...told, reason: outcome.error });
+	else {
+		// A mail server may name the address.
+		const reason = isForgotten ? "the account is deleted" : outcome.error;
+		tx.record("notification.failed.v1", aggregate, { ...told, reason });
+	}
+	// All that are settled: one may have been so at the very moment when the others were erased.
+	if (isForgotten) await deleteMessages(tx, userId);
 }
 
 const EXPIRED: Delivery = {
@@ -116,6 +128,12 @@ export default implement(notifications)({
 		async "user.password-changed.v1"({ id: refId, data: { userId, by } }, tx) {
 			const to = await recipientOf(tx, userId);
 			await notify(this.enqueue, tx, { to, refId }, { kind: "password-changed", by });
+		},
+		async "user.deleted.v1"({ data: { userId, deletionId, receipt } }, tx) {
+			const to = (await findErasure(tx, userId))?.to ?? undefined;
+			const notice = { kind: "account-deleted", deletionId, receipt } as const;
+			await notify(this.enqueue, tx, { to, refId: deletionId }, notice);
+			await forgetAddress(tx, userId);
 		},
 		async "order.confirmed.v1"({ data: { orderId: refId, userId, ...order } }, tx) {
 			const to = await recipientOf(tx, userId);

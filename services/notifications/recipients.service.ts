@@ -1,7 +1,12 @@
 import { recipients } from "../../contracts/recipients.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { deleteRecipients, renameRecipient, upsertRecipient } from "./recipients.store.ts";
+import {
+	deleteRecipient,
+	deleteRecipients,
+	renameRecipient,
+	upsertRecipient
+} from "./recipients.store.ts";
 
 /** Keeps our own copy of who is who: nobody is asked when a mail is due. */
 export default implement(recipients)({
@@ -13,6 +18,9 @@ export default implement(recipients)({
 		},
 		async "user.updated.v1"({ data }, tx) {
 			await renameRecipient(tx, data);
+		},
+		async "user.deleted.v1"({ data: { userId } }, tx) {
+			await deleteRecipient(tx, userId);
 		}
 	}
 });

@@ -1,4 +1,5 @@
-import type { Tx } from "../../lib/database.ts";
+import { Errors } from "moleculer";
+import type { Queries, Tx } from "../../lib/database.ts";
 
 export interface Recipient {
 	readonly userId: string;
@@ -20,11 +21,24 @@ export async function upsertRecipient(
 	);
 }
 
-export const findRecipient = (tx: Tx, userId: string): Promise<Recipient | undefined> =>
-	tx.one<Recipient>(
+export const findRecipient = (db: Queries, userId: string): Promise<Recipient | undefined> =>
+	db.one<Recipient>(
 		`SELECT user_id AS "userId", email, username, name FROM recipient WHERE user_id = $1`,
 		[userId]
 	);
+
+/** The same; has the event tried again where nobody knows the user yet. */
+export async function requireRecipient(tx: Tx, userId: string): Promise<Recipient> {
+	const recipient = await findRecipient(tx, userId);
+	// Their registration is still under way on another topic.
+	if (!recipient)
+		throw new Errors.MoleculerRetryableError(`Nobody knows the user ${userId} here yet.`);
+	return recipient;
+}
+
+/** Forgets somebody. */
+export const deleteRecipient = (tx: Tx, userId: string): Promise<unknown> =>
+	tx.query("DELETE FROM recipient WHERE user_id = $1", [userId]);
 
 /** Forgets everybody, to be told of all of them again. */
 export const deleteRecipients = (tx: Tx): Promise<unknown> => tx.query("DELETE FROM recipient");

@@ -3,6 +3,7 @@ import { users, type User } from "../../contracts/users.ts";
 import type { Tx } from "../../lib/database.ts";
 import { failure, requireVersion } from "../../lib/failure.ts";
 import type { ClientInfo } from "../../lib/identity.ts";
+import { findDeletionOf } from "./deletions.store.ts";
 import { logSecurity } from "./security-log.ts";
 import { revokeSessions } from "./sessions.store.ts";
 import { findUserForUpdate, hasOtherAdmin, recordFact, updateUser } from "./users.store.ts";
@@ -13,7 +14,7 @@ export interface Manager {
 	readonly client?: ClientInfo | undefined;
 }
 
-const isActiveAdmin = ({ roles, status }: Pick<User, "roles" | "status">): boolean =>
+export const isActiveAdmin = ({ roles, status }: Pick<User, "roles" | "status">): boolean =>
 	status === "active" && roles.includes("admin");
 
 const sameRoles = (a: User, b: User): boolean =>
@@ -21,7 +22,7 @@ const sameRoles = (a: User, b: User): boolean =>
 
 /**
  * Changes roles and status of a user, tells of it and ends the user's sessions. Throws NOT_FOUND,
- * VERSION_MISMATCH, or LAST_ADMIN where nobody would be left who could undo it.
+ * VERSION_MISMATCH, USER_BEING_DELETED, or LAST_ADMIN where nobody would be left who could undo it.
  */
 export async function manageUser(
 	tx: Tx,
@@ -35,6 +36,7 @@ export async function manageUser(
 	const before = await findUserForUpdate(tx, id);
 	if (!before) throw failure(users, "NOT_FOUND");
 	requireVersion(ifMatch, before.version);
+	if (await findDeletionOf(tx, id)) throw failure(users, "USER_BEING_DELETED");
 	const wished = { ...before, ...change };
 	if (isActiveAdmin(before) && !isActiveAdmin(wished) && !othersRemain)
 		throw failure(users, "LAST_ADMIN");
@@ -43,10 +45,9 @@ export async function manageUser(
 	const { roles, status } = wished;
 	const after = await updateUser(tx, id, { roles, status });
 	if (otherRoles) await recordFact(tx, id, "user.roles-changed.v1", { userId: id, roles });
-	if (otherStatus)
-		await recordFact(tx, id, status === "disabled" ? "user.disabled.v1" : "user.enabled.v1", {
-			userId: id
-		});
+	if (otherStatus && status === "disabled")
+		await recordFact(tx, id, "user.disabled.v1", { userId: id });
+	else if (otherStatus) await recordFact(tx, id, "user.enabled.v1", { userId: id });
 	await revokeSessions(tx, { userId: id }, status === "disabled" ? "disabled" : "roles-changed");
 	if (otherRoles)
 		await logSecurity(tx, {

@@ -66,3 +66,8 @@ export async function useToken(
 	);
 	return row?.userId;
 }
+
+/** No link that was mailed to the user works any more. */
+export async function dropTokens(tx: Tx, userId: string): Promise<void> {
+	await tx.query("DELETE FROM one_time_token WHERE user_id = $1", [userId]);
+}

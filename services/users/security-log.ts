@@ -144,11 +144,13 @@ export async function readHead(db: Queries): Promise<{ position: number; hash: s
 	return head!;
 }
 
-/** Erases who it was and from where in all entries of a user. The chain holds. */
-export async function eraseDetails(tx: Tx, userId: string): Promise<void> {
-	await tx.query("UPDATE security_event SET detail = NULL, salt = NULL WHERE user_id = $1", [
-		userId
-	]);
+/** Erases who it was and from where in all entries of a user; answers how many there are. The chain holds. */
+export async function eraseDetails(tx: Tx, userId: string): Promise<number> {
+	const erased = await tx.query(
+		"UPDATE security_event SET detail = NULL, salt = NULL WHERE user_id = $1 RETURNING 1",
+		[userId]
+	);
+	return erased.length;
 }
 
 /** What is wrong with an entry, seen after the one before it; undefined where nothing is. Pure. */

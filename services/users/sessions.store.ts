@@ -144,6 +144,35 @@ export async function listSessions(
 	}));
 }
 
+/** All sessions of a user that are kept, the newest first, from the one after this id. */
+export async function listAllSessions(
+	db: Queries,
+	userId: string,
+	after: string | null,
+	limit: number
+): Promise<(Omit<Session, "current"> & { endedAt: string | null; endedBy: string | null })[]> {
+	const rows = await db.query<{
+		id: string;
+		device: string;
+		address: string;
+		createdAt: Date;
+		lastUsedAt: Date;
+		endedAt: Date | null;
+		endedBy: string | null;
+	}>(
+		`SELECT id, device, address, created_at AS "createdAt", last_used_at AS "lastUsedAt",
+		   revoked_at AS "endedAt", revoked_reason AS "endedBy"
+		 FROM session WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
+		[userId, after, limit]
+	);
+	return rows.map(({ createdAt, lastUsedAt, endedAt, ...session }) => ({
+		...session,
+		createdAt: createdAt.toISOString(),
+		lastUsedAt: lastUsedAt.toISOString(),
+		endedAt: endedAt?.toISOString() ?? null
+	}));
+}
+
 /** Whether a session of a user was opened within so many minutes, and has not ended. */
 export const isYoungSession = async (
 	db: Queries,

@@ -228,6 +228,16 @@ export async function hasOtherAdmin(tx: Tx, id: string): Promise<boolean> {
 	return rows.some(row => row.id !== id);
 }
 
+/** Removes a user and all that refers to it; answers how many sessions went along. */
+export async function deleteUser(tx: Tx, id: string): Promise<number> {
+	const row = await tx.one<{ sessions: number }>(
+		`WITH gone AS (DELETE FROM users WHERE id = $1)
+		 SELECT count(*)::int AS sessions FROM session WHERE user_id = $1`,
+		[id]
+	);
+	return row!.sessions;
+}
+
 export interface UserFilter {
 	/** Part of an address, username or name. */
 	readonly q?: string | undefined;

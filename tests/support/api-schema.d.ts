@@ -415,7 +415,11 @@ export interface paths {
 		get: operations["users.me"];
 		put?: never;
 		post?: never;
-		delete?: never;
+		/**
+		 * Delete one's own account
+		 * @description Ends all sessions at once; nobody can sign in to the account any more, and it cannot be taken back. Every service then erases what it knows; orders that are under way are finished first. A mail tells when it is done, what was erased, and what has to be kept without the person. The password is needed unless the account has none.
+		 */
+		delete: operations["deletions.request"];
 		options?: never;
 		head?: never;
 		/**
@@ -490,6 +494,26 @@ export interface paths {
 		};
 		/** List what has happened to the security of one's own account, newest first */
 		get: operations["audit.mine"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/users/me/export": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/**
+		 * Everything about oneself, as JSON
+		 * @description Each service's part is whole, or the answer is 503. Lists too long for one document go on under `nextCursor`. Passwords, tokens and their hashes are in no part.
+		 */
+		get: operations["exports.mine"];
 		put?: never;
 		post?: never;
 		delete?: never;
@@ -1272,6 +1296,47 @@ export interface components {
 			sessionId: string | null;
 			note: string | null;
 		};
+		/** Deletion */
+		Deletion: {
+			/**
+			 * Format: uuid
+			 * @description UUID
+			 */
+			id: string;
+			/** @enum {unknown} */
+			status: "requested" | "finished";
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			requestedAt: string;
+		};
+		/** Export */
+		Export: {
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			exportedAt: string;
+			user: components["schemas"]["User"];
+			/**
+			 * @description By the group of services that keeps it
+			 * @example {
+			 *       "users": {
+			 *         "sessions": []
+			 *       },
+			 *       "orders": {
+			 *         "orders": []
+			 *       }
+			 *     }
+			 */
+			parts: {
+				[key: string]: {
+					[key: string]: unknown;
+				};
+			};
+			nextCursor: string | null;
+		};
 		/**
 		 * Money
 		 * @description Minor units
@@ -1818,6 +1883,8 @@ export type PasskeyRequestOptions = components["schemas"]["PasskeyRequestOptions
 export type AssertedPasskeyCredential = components["schemas"]["AssertedPasskeyCredential"];
 export type Preferences = components["schemas"]["Preferences"];
 export type SecurityEvent = components["schemas"]["SecurityEvent"];
+export type Deletion = components["schemas"]["Deletion"];
+export type Export = components["schemas"]["Export"];
 export type Money = components["schemas"]["Money"];
 export type Product = components["schemas"]["Product"];
 export type CategoryNode = components["schemas"]["CategoryNode"];
@@ -4129,6 +4196,112 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"deletions.request": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "password": "correct horse battery"
+				 *     }
+				 */
+				"application/json": {
+					/** @example correct horse battery */
+					password?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Accepted; it goes on in the background */
+			202: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "status": "requested",
+					 *       "requestedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Deletion"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `LAST_ADMIN`: This is the last active admin. Make somebody else an admin first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
 	"users.update": {
 		parameters: {
 			query?: never;
@@ -4663,6 +4836,8 @@ export interface operations {
 			/**
 			 * @description `LAST_ADMIN`: This is the last active admin. Make somebody else an admin first.
 			 *
+			 *     `USER_BEING_DELETED`: This user has asked to be deleted. That cannot be taken back.
+			 *
 			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
 			409: {
@@ -4774,6 +4949,100 @@ export interface operations {
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
 			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"exports.mine": {
+		parameters: {
+			query?: {
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					"Content-Disposition"?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "exportedAt": "2026-01-02T03:04:05.000Z",
+					 *       "user": {
+					 *         "id": "0199c0de-0000-7000-8000-000000000001",
+					 *         "email": "ada@example.com",
+					 *         "emailVerified": true,
+					 *         "username": "ada",
+					 *         "name": "Ada Lovelace",
+					 *         "phone": "+44 20 7946 0000",
+					 *         "avatarUrl": "https://example.com/ada.png",
+					 *         "roles": [
+					 *           "customer"
+					 *         ],
+					 *         "status": "active",
+					 *         "version": 0,
+					 *         "createdAt": "2026-01-02T03:04:05.000Z",
+					 *         "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *       },
+					 *       "parts": {
+					 *         "users": {
+					 *           "sessions": []
+					 *         },
+					 *         "orders": {
+					 *           "orders": []
+					 *         }
+					 *       },
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Export"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor comes from another list, or from nowhere.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `EXPORT_INCOMPLETE`: One of the services does not answer, and an export without its part would not be whole. Try again later.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 		};
 	};
 	"products.list": {
