@@ -21,6 +21,8 @@ const page = PAGES[location.pathname.split("/").at(-1)];
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 // What is in the address stands in the history, and is seen by whoever looks over a shoulder.
 history.replaceState(null, "", location.pathname);
+// Another link to the same page, opened in this tab.
+addEventListener("hashchange", () => location.reload());
 
 const at = selector => document.querySelector(selector);
 const form = at("form");

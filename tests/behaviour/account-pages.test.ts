@@ -1,0 +1,89 @@
+import type { Page } from "playwright-core";
+import { openBrowser, type Browser } from "../support/browser.ts";
+import { answerOf, PASSWORD } from "../support/api.ts";
+import { linksTo } from "../support/mail.ts";
+import { eventually } from "../support/process.ts";
+import { api, dataDir, shape, urls } from "./shape.ts";
+
+const NEW_PASSWORD = "another horse battery";
+const [url] = urls;
+
+describe(`the pages that links in mails lead to, in a browser (${shape})`, () => {
+	let browser: Browser;
+	let page: Page;
+	const complaints: string[] = [];
+	const elsewhere: string[] = [];
+
+	beforeAll(async () => {
+		browser = await openBrowser();
+	}, 60_000);
+	afterAll(() => browser.close());
+	beforeEach(async () => {
+		complaints.length = 0;
+		elsewhere.length = 0;
+		page = await browser.context.newPage();
+		page.setDefaultTimeout(15_000);
+		page.on("pageerror", error => complaints.push(error.message));
+		page.on("console", message => {
+			// Browsers complain of every answer that is an error, wanted or not.
+			const isAnswer = message.location().url.startsWith(`${url}/api/v1/`);
+			if (["error", "warning"].includes(message.type()) && !isAnswer)
+				complaints.push(message.text());
+		});
+		page.on("request", request => {
+			if (!request.url().startsWith(`${url}/`)) elsewhere.push(request.url());
+		});
+	});
+	afterEach(async () => {
+		await page.close();
+		expect(complaints).toEqual([]);
+		expect(elsewhere).toEqual([]);
+	});
+
+	/** Opens the newest link of a mail to this address. */
+	const open = async (name: string, address: string) => {
+		await eventually(`a mail to ${name}`, () => linksTo(name, dataDir, address).length > 0);
+		await page.goto(`${url}/account/${name}#token=${linksTo(name, dataDir, address).at(-1)!}`);
+	};
+	const login = async (email: string, password: string) =>
+		answerOf(await api.as().POST("/api/v1/auth/login", { body: { login: email, password } }));
+
+	it("confirm an address by one click, and keep the secret out of the address bar", async () => {
+		const ada = await api.newCustomer();
+		await open("verify-email", ada.email);
+		expect(page.url()).toBe(`${url}/account/verify-email`);
+		expect(await page.title()).toBe("Confirm your e-mail address");
+		// Opening it alone does nothing: scanners of mail open links.
+		expect((await api.as(ada.token).GET("/api/v1/users/me")).data!.emailVerified).toBe(false);
+		await page.getByRole("button", { name: "Confirm my e-mail address" }).click();
+		await page.getByText("your e-mail address is confirmed").waitFor();
+		expect((await api.as(ada.token).GET("/api/v1/users/me")).data!.emailVerified).toBe(true);
+	});
+
+	it("take a new password, say what is wrong with one, and that a link works once", async () => {
+		const ada = await api.newCustomer();
+		await api.as().POST("/api/v1/auth/password/forgot", { body: { email: ada.email } });
+		await open("reset-password", ada.email);
+		const save = async (password: string) => {
+			await page.getByLabel("New password").fill(password);
+			await page.getByRole("button", { name: "Save the new password" }).click();
+		};
+		await save("password123");
+		await page.getByText("among the most common").waitFor();
+		await save(NEW_PASSWORD);
+		await page.getByText("Your new password is saved").waitFor();
+		expect(await page.getByLabel("New password").isVisible()).toBe(false);
+		expect((await login(ada.email, NEW_PASSWORD)).status).toBe(200);
+		expect((await login(ada.email, PASSWORD)).status).toBe(401);
+		// Only what is behind the # is new: for the browser it is the same page.
+		await open("reset-password", ada.email);
+		await save(`${NEW_PASSWORD} 2`);
+		await page.getByText("This link is not valid any more").waitFor();
+	});
+
+	it("say so where a link is not complete", async () => {
+		await page.goto(`${url}/account/reset-password`);
+		await page.getByText("This link is not complete").waitFor();
+		expect(await page.getByRole("button").isVisible()).toBe(false);
+	});
+});
