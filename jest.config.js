@@ -11,7 +11,9 @@ const common = {
 		]
 	},
 	// What comes as ESM alone.
-	transformIgnorePatterns: ["/node_modules/(?!(?:typebox|jose|uuid)/)"]
+	transformIgnorePatterns: [
+		"/node_modules/(?!(?:typebox|jose|uuid|openid-client|oauth4webapi|oidc-provider)/)"
+	]
 };
 
 /** The behaviour tests, against one shape of the whole system. */

@@ -9,6 +9,7 @@ import { deletions } from "./deletions.ts";
 import { emails } from "./emails.ts";
 import { events } from "./events.ts";
 import { exports } from "./exports.ts";
+import { google } from "./google.ts";
 import { inventory } from "./inventory.ts";
 import { notifications } from "./notifications.ts";
 import { orders } from "./orders.ts";
@@ -28,6 +29,7 @@ export const contracts = {
 	emails,
 	twoFactor,
 	passkeys,
+	google,
 	users,
 	audit,
 	deletions,

@@ -9,6 +9,7 @@ import {
 	GROUPS,
 	isCluster,
 	lacksDatabase,
+	publicUrl,
 	readConfig,
 	SECRETS,
 	UNITS
@@ -80,6 +81,35 @@ describe("the configuration", () => {
 			expect.stringMatching(/^RATE_LIMIT_FACTOR .* refused in production/)
 		]);
 		expect(mistakes({ RATE_LIMIT_FACTOR: "1000000", NODE_ENV: "production" })).toEqual([]);
+	});
+
+	it("knows by which address clients come", () => {
+		const PUBLIC_URL = "https://shop.example.com/api/";
+		expect(publicUrl(readConfig({ PUBLIC_URL }))).toBe("https://shop.example.com/api");
+		expect(publicUrl(readConfig({ PORT: "8080" }))).toBe("http://localhost:8080");
+		expect(mistakes({ PUBLIC_URL: "https://[" })).toEqual([
+			expect.stringMatching(/^PUBLIC_URL is no URL/)
+		]);
+	});
+
+	it("has users sign in with a provider that it can trust", () => {
+		const client = { GOOGLE_CLIENT_ID: "hunter1", GOOGLE_CLIENT_SECRET: "hunter2" };
+		expect(readConfig(client).OIDC_ISSUER).toBe("https://accounts.google.com");
+		expect(mistakes({ GOOGLE_CLIENT_ID: "hunter1" })).toEqual([
+			expect.stringMatching(/needs a GOOGLE_CLIENT_SECRET/)
+		]);
+		for (const OIDC_ISSUER of ["http://localhost:8080", "http://127.0.0.1/a", "http://[::1]:1"]) {
+			expect(mistakes({ ...client, OIDC_ISSUER })).toEqual([]);
+			expect(mistakes({ ...client, OIDC_ISSUER, NODE_ENV: "production" })).toEqual([
+				expect.stringMatching(/^OIDC_ISSUER needs https/)
+			]);
+		}
+		for (const OIDC_ISSUER of ["http://id.example.com", "http://127.0.0.1.evil.com", "https://["])
+			expect(mistakes({ ...client, OIDC_ISSUER })).toEqual([
+				expect.stringMatching(/^OIDC_ISSUER (?:needs https|is no URL)/)
+			]);
+		for (const OIDC_ISSUER of ["ftp://id.example.com", "https://id.example.com/?a", "hunter2"])
+			expect(mistakes({ OIDC_ISSUER })).toEqual([expect.stringMatching(/^OIDC_ISSUER /)]);
 	});
 
 	it("takes several addresses of NATS, all whole", () => {

@@ -206,6 +206,22 @@ export const Environment = Type.Object({
 				"Keys that secrets in the database are encrypted with, each 32 random bytes as base64url, separated by commas; the first encrypts, all decrypt. Required in a cluster. One process makes its own in DATA_DIR"
 		})
 	),
+	OIDC_ISSUER: Type.String({
+		pattern: "^https?://[^\\s?#]+$",
+		default: "https://accounts.google.com",
+		description:
+			"Whom users may sign in with under /auth/google: Google, or any other OpenID provider. http for this machine alone, and not in production"
+	}),
+	GOOGLE_CLIENT_ID: Type.Optional(
+		Type.String({
+			minLength: 1,
+			description:
+				"What that provider knows this system by. Unset: nobody signs in with it. Its redirect URI there: PUBLIC_URL/api/v1/auth/google/callback"
+		})
+	),
+	GOOGLE_CLIENT_SECRET: Type.Optional(
+		Type.String({ minLength: 1, description: "The secret that belongs to GOOGLE_CLIENT_ID" })
+	),
 	SMTP_URL: Url(
 		"smtps?",
 		"Mail server. Unset: mails are kept as .eml files in DATA_DIR/mail and named in the log"
@@ -249,6 +265,7 @@ export const SECRETS = [
 	"REDIS_URL",
 	"AUTH_KEYS",
 	"ENCRYPTION_KEYS",
+	"GOOGLE_CLIENT_SECRET",
 	"SMTP_URL",
 	"DEMO_PASSWORD"
 ] as const satisfies readonly (keyof Config)[];
@@ -302,6 +319,10 @@ export function readConfig(
 			mistakes.push(`${field} ${message}. ${describe(field)}`);
 	const config = values as unknown as Config;
 	if (config.NATS_URL) mistakes.push(...missingInCluster(config, units));
+	for (const variable of ["PUBLIC_URL", "OIDC_ISSUER"] as const)
+		if (/^https?:/.test(config[variable] ?? "") && !URL.canParse(config[variable]!))
+			mistakes.push(`${variable} is no URL. ${describe(variable)}`);
+	mistakes.push(...mistakenProvider(config));
 	for (const variable of ["CRASH_AT", "PAUSE_AT"] as const)
 		if (config[variable] && config.NODE_ENV === "production")
 			mistakes.push(`${variable} stops the process; it is for tests and refused in production.`);
@@ -328,6 +349,24 @@ function missingInCluster(config: Config, units: readonly Unit[]): string[] {
 			: [])
 	];
 }
+
+/** What is wrong with the OpenID provider, as far as it can be seen from here. */
+function mistakenProvider(config: Config): string[] {
+	const { OIDC_ISSUER, GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, NODE_ENV } = config;
+	const issuer = URL.parse(OIDC_ISSUER);
+	const isHere = issuer !== null && isLoopback(issuer.hostname) && NODE_ENV !== "production";
+	return [
+		...(issuer?.protocol === "http:" && !isHere
+			? ["OIDC_ISSUER needs https; http is for this machine alone, and not for production."]
+			: []),
+		...(GOOGLE_CLIENT_ID !== undefined && GOOGLE_CLIENT_SECRET === undefined
+			? ["GOOGLE_CLIENT_ID needs a GOOGLE_CLIENT_SECRET."]
+			: [])
+	];
+}
+
+const isLoopback = (hostname: string): boolean =>
+	hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d+){3}$/.test(hostname);
 
 interface Variable {
 	readonly description: string;

@@ -37,8 +37,8 @@ export type CommonFailure = keyof typeof commonFailures;
 /**
  * How an action is reached over HTTP. Plain data, so that it can travel with the action.
  *
- * Each parameter has exactly one source: the path where the path names it, a header where
- * `headers` names it, else the query (GET, DELETE) or the body (POST, PUT, PATCH); never two.
+ * Each parameter has exactly one source: the path where the path names it, a header or a cookie where
+ * `headers` or `cookies` names it, else the query (GET, DELETE) or the body (POST, PUT, PATCH); never two.
  */
 export interface RestContract {
 	/** Method and path below `/api/v1`, as in `GET /orders/:id`; `//` before the path leaves the prefix out. */
@@ -63,6 +63,13 @@ export interface RestContract {
 	readonly responseHeaders?: Readonly<Record<string, string>>;
 	/** The name under which browsers save the answer instead of showing it. */
 	readonly attachment?: string;
+	/** Result field (dotted) with the address to go on to: where there is one, the answer is 303 without a body. */
+	readonly redirect?: string;
+	/** Parameter by cookie. A cookie that is not there, or there twice, is a parameter left out. */
+	readonly cookies?: Readonly<Record<string, string>>;
+	readonly setCookie?: CookieContract;
+	/** Query parameters that nobody declared are passed over: others than our clients make the URL. */
+	readonly foreign?: true;
 	/** Headers that must be present, else 400; `if-match` missing is 428. */
 	readonly required?: readonly string[];
 	/**
@@ -92,6 +99,18 @@ export interface RestContract {
 	readonly limit?: LimitContract;
 	/** Who is served first when more come than can be served at once; `normal` where nothing is said. */
 	readonly priority?: Priority;
+}
+
+/**
+ * A cookie by which a browser is known again. Scripts cannot read it, and other sites send it along only
+ * where they lead to us. Where clients reach us by https it needs https, and its name begins with `__Host-`.
+ */
+export interface CookieContract {
+	readonly name: string;
+	/** Result field with its value, which is left out of the body. */
+	readonly field: string;
+	/** In seconds. */
+	readonly maxAge: number;
 }
 
 /** From last to first. */

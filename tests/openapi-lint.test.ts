@@ -63,6 +63,10 @@ describe("npm run lint:openapi", () => {
 				paths["/ready"].get.operationId = "gateway.health";
 			}
 		],
+		[
+			"rule/operation-succeeds",
+			({ paths }) => delete paths["/api/v1/auth/google"].get.responses[303]
+		],
 		["path-parameters-defined", ({ paths }) => delete paths["/errors/{code}"].get.parameters]
 	])(
 		"refuses what breaks the rule %s",

@@ -45,6 +45,37 @@ describe("an answer", () => {
 		expect([status, body]).toEqual([204, undefined]);
 	});
 
+	it("leads on where the result names an address, and is as ever where it does not", () => {
+		const route = routeOf({ redirect: "to.url" });
+		expect(answerOf(route, { to: { url: "https://example.com/a" } })).toEqual({
+			status: 303,
+			headers: { "Cache-Control": "no-store", Location: "https://example.com/a" }
+		});
+		expect(answerOf(route, { a: 1 })).toMatchObject({ status: 200, body: '{"a":1}' });
+		expect(answerOf(route, null)).toMatchObject({ status: 204 });
+	});
+
+	it("sets a cookie from a field that is not in the body", () => {
+		const route = routeOf({ setCookie: { name: "x", field: "secret", maxAge: 60 } });
+		const answer = answerOf(route, { a: 1, secret: "s" });
+		expect(answer).toMatchObject({ status: 200, body: '{"a":1}' });
+		expect(answer.headers).toMatchObject({
+			"Cache-Control": "no-store",
+			"Set-Cookie": expect.stringMatching(/^x=s; /)
+		});
+		const secure = answerOf(route, { secret: "s" }, {}, true);
+		expect(secure.headers["Set-Cookie"]).toMatch(/^__Host-x=s; .*; Secure$/);
+		expect(answerOf(route, { a: 1 }).headers).not.toHaveProperty("Set-Cookie");
+		expect(answerOf(route, null).headers).not.toHaveProperty("Set-Cookie");
+	});
+
+	it("leads on with a cookie, and shows neither in a body", () => {
+		const setCookie = { name: "x", field: "secret", maxAge: 60 };
+		const answer = answerOf(routeOf({ redirect: "url", setCookie }), { url: "/", secret: "s" });
+		expect(answer).toMatchObject({ status: 303, headers: { "Set-Cookie": expect.any(String) } });
+		expect(answer).not.toHaveProperty("body");
+	});
+
 	it("fills Location and headers from the result", () => {
 		const { headers } = answerOf(
 			routeOf({
@@ -80,11 +111,16 @@ describe("an answer", () => {
 
 	it.each<[string, Access, string, string]>([
 		["public data", "public", "shop", "private, no-cache"],
-		["tokens", "public", "auth", "no-store"],
+		["keys", "public", "auth", "no-store"],
 		["a user's own", "user", "shop", "no-store"],
 		["staff's", "staff", "shop", "no-store"]
 	])("says how %s may be kept", (_, access, service, expected) => {
 		expect(answerOf(routeOf({}, access, service), {}).headers["Cache-Control"]).toBe(expected);
+	});
+
+	it("that is a secret is not kept", () => {
+		const { headers } = answerOf(routeOf({ idempotencyKey: "refused" }), {});
+		expect(headers["Cache-Control"]).toBe("no-store");
 	});
 
 	it("that is fixed is 304 to who has it", () => {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { RestContract } from "../../lib/contract.ts";
 import { accepts, untagged } from "./compression.ts";
+import { cookieText } from "./cookies.ts";
 import type { Route } from "./routes.ts";
 
 /** The headers of a request that decide whether the client has the answer already. */
@@ -50,8 +51,16 @@ export const conditional = (answer: Answer, condition: Condition): Answer => {
 	return known === undefined ? answer : { status: 304, headers: { ...headers, ETag: known } };
 };
 
-/** The answer to a call that succeeded. There is a condition where it was a GET or HEAD. */
-export function answerOf(route: Route, result: unknown, condition: Condition = {}): Answer {
+/**
+ * The answer to a call that succeeded. There is a condition where it was a GET or HEAD; `isSecure` where
+ * clients reach us by https.
+ */
+export function answerOf(
+	route: Route,
+	result: unknown,
+	condition: Condition = {},
+	isSecure = false
+): Answer {
 	const { rest } = route;
 	const etag = rest.etag && result !== null ? etagOf(rest.etag, result) : undefined;
 	const headers: Record<string, string> = {
@@ -74,8 +83,19 @@ export function answerOf(route: Route, result: unknown, condition: Condition = {
 		headers["Location"] = rest.location.replaceAll(/\{([\w.]+)\}/g, (_, field: string) =>
 			encodeURIComponent(String(fieldOf(result, field)))
 		);
+	const cookie = rest.setCookie && fieldOf(result, rest.setCookie.field);
+	if (typeof cookie === "string")
+		headers["Set-Cookie"] = cookieText(rest.setCookie!, cookie, isSecure);
+	const target = rest.redirect && fieldOf(result, rest.redirect);
+	if (typeof target === "string") return { status: 303, headers: { ...headers, Location: target } };
 	if (result === null || result === undefined) return { status: 204, headers };
-	return json(statusOf(rest, result), result, headers);
+	return json(statusOf(rest, result), bodyOf(rest, result), headers);
+}
+
+function bodyOf({ setCookie }: RestContract, result: unknown): unknown {
+	if (!setCookie) return result;
+	const { [setCookie.field]: _, ...body } = result as Record<string, unknown>;
+	return body;
 }
 
 function statusOf({ status = 200 }: RestContract, result: unknown): number {
@@ -116,8 +136,13 @@ export function versionsOf(ifMatch: string): number[] | undefined {
 }
 
 /** What depends on who asks, or carries tokens, is never kept; the rest must be asked for again each time. */
-const cacheControl = ({ contract, service }: Route): string =>
-	contract.access !== "public" || service === "auth" ? "no-store" : "private, no-cache";
+const cacheControl = ({ contract, service, rest }: Route): string =>
+	contract.access !== "public" || service === "auth" || isSecret(rest)
+		? "no-store"
+		: "private, no-cache";
+
+const isSecret = ({ idempotencyKey, redirect, setCookie }: RestContract): boolean =>
+	idempotencyKey === "refused" || redirect !== undefined || setCookie !== undefined;
 
 /** `total.amount` of a result. */
 const fieldOf = (result: unknown, path: string): unknown =>

@@ -4,8 +4,8 @@ import type { Route } from "./routes.ts";
 export type CorsHeaders = Record<string, string>;
 
 export interface Cors {
-	/** Headers of every answer. */
-	answer(origin: string | undefined): CorsHeaders;
+	/** Headers of every answer for a path. */
+	answer(origin: string | undefined, path: string): CorsHeaders;
 	/** Headers of the answer to a preflight for a path with these methods. */
 	preflight(origin: string | undefined, methods: string): CorsHeaders;
 }
@@ -30,7 +30,8 @@ const RESPONSE_HEADERS = [
 
 /**
  * `origins` as CORS_ORIGINS has them. An origin is allowed when it is equal to one of them, never
- * when it is merely contained. No credentials: the API knows no cookies.
+ * when it is merely contained. Cookies go with no request but to what sets one, and prove nothing by
+ * themselves.
  */
 export function createCors(origins: string, routes: readonly Route[]): Cors {
 	const allowed = new Set(origins.split(",").filter(Boolean));
@@ -42,16 +43,18 @@ export function createCors(origins: string, routes: readonly Route[]): Cors {
 		RESPONSE_HEADERS,
 		routes.flatMap(({ rest }) => Object.keys(rest.responseHeaders ?? {}))
 	);
+	const withCookies = new Set(routes.filter(({ rest }) => rest.setCookie).map(({ path }) => path));
 	const isAllowed = (origin: string | undefined): origin is string =>
 		origin !== undefined && allowed.has(origin);
 	return {
-		answer(origin) {
+		answer(origin, path) {
 			if (allowed.size === 0) return {};
 			if (!isAllowed(origin)) return { Vary: "Origin" };
 			return {
 				Vary: "Origin",
 				"Access-Control-Allow-Origin": origin,
-				"Access-Control-Expose-Headers": exposedHeaders
+				"Access-Control-Expose-Headers": exposedHeaders,
+				...(withCookies.has(path) ? { "Access-Control-Allow-Credentials": "true" } : {})
 			};
 		},
 		preflight(origin, methods) {

@@ -97,7 +97,7 @@ export const door = <Admitted>({
 				const exchange = new Exchange(req, res, this.trustedProxies);
 				const { headers } = exchange;
 				headers["X-Request-Id"] = exchange.requestId;
-				Object.assign(headers, (this.cors as Cors).answer(req.headers.origin));
+				Object.assign(headers, (this.cors as Cors).answer(req.headers.origin, exchange.path));
 				if (this.isDraining()) headers["Connection"] = "close";
 				try {
 					refuseImproper(req);

@@ -2,7 +2,7 @@
 import type { CallingOptions, ServiceBroker } from "moleculer";
 import { Gauge } from "prom-client";
 import { allContracts } from "../../contracts/index.ts";
-import type { Config } from "../../lib/config.ts";
+import { publicUrl, type Config } from "../../lib/config.ts";
 import type { ActionContract, ServiceContract } from "../../lib/contract.ts";
 import { traceparentOf } from "../../lib/context.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
@@ -54,6 +54,8 @@ interface Session {
 	readonly revocations: Revocations;
 	readonly authenticator: Authenticator;
 	readonly config: Config;
+	/** Whether clients reach us by https, whatever they come by here. */
+	readonly isSecure: boolean;
 	readonly live: LiveContracts;
 	readonly streams: EventStreams;
 	readonly ask: AskGroup;
@@ -96,6 +98,7 @@ const session = () =>
 					{ timeout: PATIENCE_MS, retries: 0 }
 				)) satisfies AskGroup;
 			this.config = runtimeOf(this.broker).config;
+			this.isSecure = publicUrl(this.config).startsWith("https:");
 			this.streams = new EventStreams({
 				perClient: this.config.STREAMS_PER_CLIENT,
 				total: this.config.STREAMS_TOTAL,
@@ -259,7 +262,8 @@ async function respond(
 		path: parameters,
 		query,
 		headers: req.headersDistinct,
-		body
+		body,
+		isSecure: service.isSecure
 	});
 	const { account, failuresOnly } = rest.limit ?? {};
 	if (account !== undefined) await admission?.aimAt(String(params[account]));
@@ -278,7 +282,8 @@ async function respond(
 		signal
 	} as CallingOptions);
 	const result = failuresOnly ? await forgiving(service, calling, admission) : await calling;
-	return answerOf(route, result, route.method === "GET" ? req.headers : undefined);
+	const condition = route.method === "GET" ? req.headers : undefined;
+	return answerOf(route, result, condition, service.isSecure);
 }
 
 /** What succeeds, or fails through no fault of the caller, does not count as an attempt. */

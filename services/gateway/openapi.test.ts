@@ -215,6 +215,30 @@ describe("the OpenAPI document", () => {
 				]);
 	});
 
+	it("tells where an answer leads on, what it sets, and what it may be otherwise", () => {
+		const begin = operationOf("google.begin");
+		expect(Object.keys(begin["responses"]).filter(status => status < "400")).toEqual(["303"]);
+		expect(begin["responses"][303].headers).toEqual({
+			Location: { schema: { type: "string", format: "uri" } },
+			"Set-Cookie": { schema: { type: "string" } }
+		});
+		expect(
+			begin["parameters"].map((parameter: Json) => [parameter["in"], parameter["name"]])
+		).toEqual([
+			["query", "returnTo"],
+			["query", "codeChallenge"],
+			["cookie", "valence-google"]
+		]);
+		const link = operationOf("google.beginLink")["responses"][200];
+		expect(Object.keys(link.content["application/json"].schema.properties)).toEqual(["url"]);
+		expect(Object.keys(link.content["application/json"].example)).toEqual(["url"]);
+		const finish = operationOf("google.finish")["responses"];
+		expect(Object.keys(finish).filter(status => status < "400")).toEqual(["200", "204", "303"]);
+		expect(finish[200].content["application/json"].schema).toEqual({
+			$ref: "#/components/schemas/Tokens"
+		});
+	});
+
 	it("says what each of its tags is about", () => {
 		for (const tag of document["tags"]) expect(tag).toMatchObject({ description: /\w/ });
 	});

@@ -159,7 +159,8 @@ const isRequiredIn = ({ required }: Route["contract"]["params"], name: string): 
 
 function successes({ contract, rest }: Route, components: Components): Json {
 	const { status = 200 } = rest;
-	const isEmpty = (contract.result as { type?: unknown }).type === "null";
+	const { result, redirects, mayBeEmpty } = outcomesOf(contract.result, rest);
+	const isEmpty = result === undefined;
 	const statuses =
 		typeof status === "number"
 			? [isEmpty ? 204 : status]
@@ -169,6 +170,7 @@ function successes({ contract, rest }: Route, components: Components): Json {
 			...(rest.etag ? ["ETag"] : []),
 			...(rest.location ? ["Location"] : []),
 			...(rest.attachment ? ["Content-Disposition"] : []),
+			...(rest.setCookie ? ["Set-Cookie"] : []),
 			...Object.keys(rest.responseHeaders ?? {})
 		].map(name => [name, { schema: { type: "string" } }])
 	);
@@ -176,16 +178,65 @@ function successes({ contract, rest }: Route, components: Components): Json {
 	const success = (code: number): Json => ({
 		description: SUCCESSES[code] ?? "Success",
 		...withHeaders,
-		...(isEmpty ? {} : { content: contentOf(contract.result, rest, components, code) })
+		...(isEmpty ? {} : { content: contentOf(result, rest, components, code) })
 	});
 	return {
-		...Object.fromEntries(statuses.map(code => [code, success(code)])),
+		...(isEmpty && redirects
+			? {}
+			: Object.fromEntries(statuses.map(code => [code, success(code)]))),
+		...(mayBeEmpty ? { 204: { description: SUCCESSES[204] } } : {}),
+		...(redirects ? { 303: redirection(headers) } : {}),
 		...(rest.stream ? { 204: { description: "Nothing will come any more" } } : {}),
 		...(rest.etag && rest.route.startsWith("GET")
 			? { 304: { description: "As `If-None-Match` has it", ...withHeaders } }
 			: {})
 	};
 }
+
+interface Outcomes {
+	/** What stands in a body; undefined where none has one. */
+	readonly result: TSchema | undefined;
+	readonly redirects: boolean;
+	/** Whether it may be null where it otherwise is not. */
+	readonly mayBeEmpty: boolean;
+}
+
+/** What may become of a result: a route that redirects may have several kinds, each a branch of a union. */
+function outcomesOf(declared: Schema, { redirect, setCookie }: RestContract): Outcomes {
+	const isNull = ({ type }: Schema) => type === "null";
+	if (redirect === undefined) {
+		const result = isNull(declared) ? undefined : withoutField(declared, setCookie?.field);
+		return { result, redirects: false, mayBeEmpty: false };
+	}
+	const { anyOf: kinds = [declared] } = declared;
+	const bodies = kinds.filter(
+		kind => !isNull(kind) && !Object.hasOwn(kind.properties ?? {}, redirect)
+	);
+	return {
+		result: bodies.length > 1 ? Type.Union([...bodies]) : bodies[0],
+		redirects: true,
+		mayBeEmpty: kinds.some(isNull)
+	};
+}
+
+type Schema = TSchema & {
+	readonly type?: string;
+	readonly anyOf?: readonly Schema[];
+	readonly properties?: Readonly<Record<string, TSchema>>;
+	readonly required?: readonly string[];
+};
+
+/** The schema of an object without one of its fields. */
+function withoutField(schema: Schema, field: string | undefined): TSchema {
+	if (field === undefined) return schema;
+	const { [field]: _, ...properties } = schema.properties ?? {};
+	return { ...schema, properties, required: schema.required?.filter(name => name !== field) ?? [] };
+}
+
+const redirection = (headers: Json): Json => ({
+	description: "Go on there",
+	headers: { Location: { schema: { type: "string", format: "uri" } }, ...headers }
+});
 
 /** Of a stream, schema and example are those of the data of one event. */
 function contentOf(

@@ -169,4 +169,37 @@ describe("parameters", () => {
 	it("must be properly encoded", () => {
 		expect(thrownBy({ query: "q=%e0%a4" })).toMatchObject({ type: "MALFORMED_URL", code: 400 });
 	});
+
+	describe("of a route that others lead to", () => {
+		const foreign = readerOf({
+			summary: "",
+			access: "public",
+			rest: { route: "GET /a", tag: "", foreign: true, cookies: { "known-by": "browser" } },
+			params: Type.Object(
+				{ state: Type.String(), browser: Type.Optional(Type.String()) },
+				{ additionalProperties: false }
+			),
+			result: Type.Null()
+		});
+		const request = (query: string, cookie: string[] = [], isSecure = false) =>
+			foreign({ path: {}, query, headers: { cookie }, body: {}, isSecure });
+
+		it("are passed over where nobody declared them", () => {
+			expect(request("state=s&authuser=0&scope=openid+email")).toEqual({ state: "s" });
+			expect(() => request("authuser=0")).toThrow(expect.objectContaining({ code: 422 }));
+			expect(() => request("state=s&state=t")).toThrow(
+				expect.objectContaining({ type: "REPEATED_PARAMETER" })
+			);
+		});
+
+		it("come from a cookie, and from nowhere else", () => {
+			expect(request("state=s&browser=q", ["known-by=c"])).toEqual({ state: "s", browser: "c" });
+			expect(request("state=s&browser=q")).toEqual({ state: "s" });
+			expect(request("state=s", ["known-by=c"], true)).toEqual({ state: "s" });
+			expect(request("state=s", ["__Host-known-by=c; known-by=d"], true)).toEqual({
+				state: "s",
+				browser: "c"
+			});
+		});
+	});
 });

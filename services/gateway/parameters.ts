@@ -3,6 +3,7 @@ import type { TSchema } from "typebox";
 import { commonFailure, failure } from "../../lib/failure.ts";
 import { createAjv, fieldErrors, type FieldError } from "../../lib/validator.ts";
 import { versionsOf } from "./answer.ts";
+import { cookieName, cookieOf } from "./cookies.ts";
 import { gateway } from "./problem.ts";
 import type { Route, Source } from "./routes.ts";
 
@@ -14,6 +15,8 @@ export interface RequestParts {
 	/** Every value of each header, as `IncomingMessage.headersDistinct` has them. */
 	readonly headers: Readonly<Record<string, readonly string[] | undefined>>;
 	readonly body: Readonly<Record<string, unknown>>;
+	/** Whether clients reach us by https, by which cookies are named otherwise. */
+	readonly isSecure?: boolean;
 }
 export type ReadParameters = (parts: RequestParts) => Record<string, unknown>;
 
@@ -26,12 +29,13 @@ const ajv = createAjv();
 export function parameterReader({ contract, rest, sources }: Route): ReadParameters {
 	const check = ajv.compile(contract.params);
 	const schemas = contract.params.properties;
-	return ({ path, query, headers, body }) => {
+	return ({ path, query, headers, body, isSecure = false }) => {
 		const params: Record<string, unknown> = {};
 		const errors: FieldError[] = [];
 		const take = (from: "query" | "body", name: string, value: unknown) => {
 			// What belongs elsewhere is as unknown here as what belongs nowhere.
 			if (sources.get(name)?.in === from) params[name] = value;
+			else if (from === "query" && rest.foreign) return;
 			else errors.push({ field: name, code: "unknown", message: "is not known" });
 		};
 		for (const name of rest.required ?? []) requireHeader(name, headers);
@@ -41,7 +45,9 @@ export function parameterReader({ contract, rest, sources }: Route): ReadParamet
 					? path[source.name]
 					: source.in === "header"
 						? onlyHeader(source.name, headers)
-						: undefined;
+						: source.in === "cookie"
+							? cookieOf(headers["cookie"], cookieName(source.name, isSecure))
+							: undefined;
 			if (text === undefined) continue;
 			const value = isIfMatch(source) ? versionsOf(text) : fromText(schemas[name], text);
 			if (value !== undefined) params[name] = value;

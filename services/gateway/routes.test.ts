@@ -91,6 +91,20 @@ describe("routes", () => {
 			/'id', which is no parameter/
 		],
 		[
+			"a cookie for an unknown parameter",
+			{ a: { rest: { route: "GET /a", tag: "", cookies: { x: "y" } } } },
+			/'y'/
+		],
+		[
+			"a cookie that no browser would keep",
+			{
+				a: {
+					rest: { route: "GET /a", tag: "", setCookie: { name: "x; y", field: "z", maxAge: 1 } }
+				}
+			},
+			/'x; y'/
+		],
+		[
 			"a header for an unknown parameter",
 			{ a: { rest: { route: "GET /a", tag: "", headers: { x: "y" } } } },
 			/'y'/

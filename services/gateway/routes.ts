@@ -5,7 +5,7 @@ export const PREFIX = "/api/v1";
 
 /** The one place in a request that a parameter is taken from. */
 export interface Source {
-	readonly in: "path" | "header" | "query" | "body";
+	readonly in: "path" | "header" | "cookie" | "query" | "body";
 	/** Its name there; headers are in lower case. */
 	readonly name: string;
 }
@@ -24,10 +24,12 @@ export interface Route {
 }
 
 const PATH_PARAMETER = /:(\w+)/g;
+const COOKIE_NAME = /^[a-z][a-z-]*$/;
 
 /**
  * The routes of all actions that declare one. Throws for what would otherwise surprise at the first
- * request: a route of an internal action, two actions with one route, a source without a parameter.
+ * request: a route of an internal action, two actions with one route, a source without a parameter,
+ * a cookie that no browser would take.
  */
 export function routesOf(contracts: readonly ServiceContract[]): Route[] {
 	const routes = contracts.flatMap(service =>
@@ -56,6 +58,9 @@ function routeOf(
 		throw new Error(`${action} is internal and cannot have a route.`);
 	if (rest.bearer === "ignored" && contract.access !== "public")
 		throw new Error(`${action} needs to know who asks and cannot ignore the token.`);
+	for (const cookie of [...Object.keys(rest.cookies ?? {}), rest.setCookie?.name ?? "none"])
+		if (!COOKIE_NAME.test(cookie))
+			throw new Error(`The route of ${action} names the cookie '${cookie}', which cannot be.`);
 	const [method, declared] = rest.route.split(" ") as [string, string];
 	const path = declared.startsWith("//") ? declared.slice(1) : PREFIX + declared;
 	return {
@@ -89,6 +94,8 @@ function sourcesOf(
 	for (const name of rest.body ?? []) place(name, { in: "body", name });
 	for (const [header, name] of Object.entries(rest.headers ?? {}))
 		place(name, { in: "header", name: header });
+	for (const [cookie, name] of Object.entries(rest.cookies ?? {}))
+		place(name, { in: "cookie", name: cookie });
 	for (const [, name] of path.matchAll(PATH_PARAMETER)) place(name!, { in: "path", name: name! });
 	return sources;
 }

@@ -3,6 +3,7 @@ import type { Erased, ListKeys, PersonalData } from "../../contracts/personal-da
 import type { Queries, Tx } from "../../lib/database.ts";
 import { forgetKeys } from "../../lib/idempotency.ts";
 import { pageOfLists, type DataList } from "../../lib/personal-data.ts";
+import { listIdentities } from "./identities.store.ts";
 import { listPasskeys } from "./passkeys.store.ts";
 import { eraseDetails, readEntriesOf, toSecurityEvent } from "./security-log.ts";
 import { listAllSessions } from "./sessions.store.ts";
@@ -13,7 +14,8 @@ import { deleteUser, findPreferences } from "./users.store.ts";
 const objects = async (db: Queries, userId: string): Promise<Record<string, unknown>> => ({
 	preferences: (await findPreferences(db, userId)) ?? null,
 	twoFactor: await findTwoFactor(db, userId),
-	passkeys: await listPasskeys(db, userId)
+	passkeys: await listPasskeys(db, userId),
+	identities: await listIdentities(db, userId)
 });
 
 const lists = (db: Queries, userId: string): Record<string, DataList> => ({

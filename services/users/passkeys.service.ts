@@ -1,5 +1,6 @@
 import type { ServiceBroker } from "moleculer";
 import { passkeys, type Passkey } from "../../contracts/passkeys.ts";
+import type { Config } from "../../lib/config.ts";
 import type { Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
 import { requireUser, type Meta } from "../../lib/identity.ts";
@@ -62,12 +63,12 @@ async function keep(tx: Tx, meta: Meta, name: string, made: NewPasskey): Promise
 }
 
 /** Removes one of the caller's passkeys, unless nothing to sign in by would be left. */
-async function drop(tx: Tx, meta: Meta, passkeyId: string): Promise<void> {
+async function drop(tx: Tx, meta: Meta, passkeyId: string, config: Config): Promise<void> {
 	const { id: userId, sessionId } = requireUser(meta);
 	const note = await removePasskey(tx, userId, passkeyId);
 	if (note === undefined) throw failure(passkeys, "NOT_FOUND");
 	await recordFact(tx, userId, "user.passkey-removed.v1", { userId, passkeyId });
-	if (!(await hasWayIn(tx, userId))) throw failure(passkeys, "LAST_SIGN_IN_METHOD");
+	if (!(await hasWayIn(tx, userId, config))) throw failure(passkeys, "LAST_SIGN_IN_METHOD");
 	await logSecurity(tx, { type: "passkey-removed", userId, client: meta.client, sessionId, note });
 }
 
@@ -117,7 +118,7 @@ export default implement(passkeys)({
 
 		async remove({ params: { id, password }, meta }) {
 			await reauthenticate(this, password, meta);
-			await this.transaction(tx => drop(tx, meta, id));
+			await this.transaction(tx => drop(tx, meta, id, runtimeOf(this.broker).config));
 			return null;
 		},
 

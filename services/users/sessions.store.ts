@@ -201,6 +201,13 @@ export async function findRevocations(
 	return rows.map(({ id, until }) => ({ sessionId: id, until: until.toISOString() }));
 }
 
+/** Whether a session of a user has not ended. */
+export const isAlive = async (db: Queries, { userId, sessionId }: SessionRef): Promise<boolean> =>
+	(await db.one(
+		`SELECT 1 FROM session WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now()`,
+		[sessionId, userId]
+	)) !== undefined;
+
 const PURGE_BATCH = 5_000;
 /** How long an ended session is kept: so long somebody may want to know why it has ended. */
 const KEPT_DAYS = 30;

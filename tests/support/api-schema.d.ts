@@ -404,6 +404,87 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/auth/google": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/**
+		 * Go to Google, to sign in or up, or to link it
+		 * @description For browsers to navigate to. Links Google to the account of whoever is signed in (by `Authorization`); browsers, which cannot send that along when they navigate, use `POST /auth/google/link`.
+		 */
+		get: operations["google.begin"];
+		put?: never;
+		post?: never;
+		/** Unlink Google from one's own account */
+		delete: operations["google.unlink"];
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/google/link": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Begin to link Google to one's own account
+		 * @description The browser that got this answer goes to `url`. A page of another origin sends it with credentials, so that the browser keeps the cookie; it must be of the same site.
+		 */
+		post: operations["google.beginLink"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/google/callback": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/**
+		 * Come back from Google
+		 * @description What Google redirects to. Answers the tokens, or nothing where an account was linked. Where a `returnTo` was given it redirects there, with `#code=…`, `#linked` or `#error=CODE`.
+		 */
+		get: operations["google.finish"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/auth/google/token": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Change the code behind `returnTo` for tokens
+		 * @description Works once, for a minute.
+		 */
+		post: operations["google.redeem"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/api/v1/users/me": {
 		parameters: {
 			query?: never;
@@ -4131,6 +4212,517 @@ export interface operations {
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
 			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"google.begin": {
+		parameters: {
+			query?: {
+				/**
+				 * @description Where the browser goes in the end: a path here, or an address of an origin that may call the API; without a fragment
+				 * @example /docs
+				 */
+				returnTo?: string;
+				/**
+				 * @description SHA-256 of a secret of the client's own, as base64url (RFC 7636, S256): only who has that secret gets the tokens for the code
+				 * @example E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+				 */
+				codeChallenge?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: {
+				/** @description Set by the answer that sent the browser to the provider; `__Host-valence-google` where this is reached by https */
+				"valence-google"?: string;
+			};
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Go on there */
+			303: {
+				headers: {
+					Location?: string;
+					"Set-Cookie"?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `GOOGLE_NOT_CONFIGURED`: Sign-in with Google is not switched on here. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `GOOGLE_UNAVAILABLE`: Google does not answer as it should. Try again in a moment, or sign in otherwise.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"google.unlink": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `LAST_WAY_IN`: Without Google you could not sign in any more. Choose a password first: ask for a link to reset it.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"google.beginLink": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: {
+				/** @description Set by the answer that sent the browser to the provider; `__Host-valence-google` where this is reached by https */
+				"valence-google"?: string;
+			};
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "returnTo": "/docs"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description Where the browser goes in the end: a path here, or an address of an origin that may call the API; without a fragment
+					 * @example /docs
+					 */
+					returnTo?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					"Set-Cookie"?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "url": "https://accounts.google.com/o/oauth2/v2/auth?client_id=…"
+					 *     }
+					 */
+					"application/json": {
+						/**
+						 * @description Where the provider asks the user
+						 * @example https://accounts.google.com/o/oauth2/v2/auth?client_id=…
+						 */
+						url: string;
+					};
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `GOOGLE_NOT_CONFIGURED`: Sign-in with Google is not switched on here. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `GOOGLE_UNAVAILABLE`: Google does not answer as it should. Try again in a moment, or sign in otherwise.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"google.finish": {
+		parameters: {
+			query: {
+				/** @example af0ifjsldkj */
+				state: string;
+				code?: string;
+				iss?: string;
+				error?: string;
+			};
+			header?: never;
+			path?: never;
+			cookie?: {
+				/** @description Set by the answer that sent the browser to the provider; `__Host-valence-google` where this is reached by https */
+				"valence-google"?: string;
+			};
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "accessToken": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
+					 *       "refreshToken": "R3fr3sh-t0ken-of-256-bits-as-base64url-text",
+					 *       "tokenType": "Bearer",
+					 *       "expiresIn": 900,
+					 *       "user": {
+					 *         "id": "0199c0de-0000-7000-8000-000000000001",
+					 *         "email": "ada@example.com",
+					 *         "emailVerified": true,
+					 *         "username": "ada",
+					 *         "name": "Ada Lovelace",
+					 *         "phone": "+44 20 7946 0000",
+					 *         "avatarUrl": "https://example.com/ada.png",
+					 *         "roles": [
+					 *           "customer"
+					 *         ],
+					 *         "status": "active",
+					 *         "version": 0,
+					 *         "createdAt": "2026-01-02T03:04:05.000Z",
+					 *         "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *       }
+					 *     }
+					 */
+					"application/json": components["schemas"]["Tokens"];
+				};
+			};
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			/** @description Go on there */
+			303: {
+				headers: {
+					Location?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `GOOGLE_SIGN_IN_DENIED`: You, or Google, broke the sign-in off. Begin again if you want to.
+			 *
+			 *     `GOOGLE_EMAIL_UNVERIFIED`: Google has not confirmed your e-mail address, so no account can be made with it. Confirm it there, or register with a password.
+			 *
+			 *     `ACCOUNT_DISABLED`: This account may not sign in.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `GOOGLE_NOT_CONFIGURED`: Sign-in with Google is not switched on here. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `EMAIL_TAKEN`: There is an account with this e-mail address already. Sign in with your password and link Google in your account.
+			 *
+			 *     `GOOGLE_LINKED_ELSEWHERE`: This Google account is linked to another account here. Sign in with Google to get to that one.
+			 *
+			 *     `GOOGLE_ALREADY_LINKED`: Your account is linked to another Google account. Unlink that one first.
+			 */
+			409: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `GOOGLE_SIGN_IN_EXPIRED`: This sign-in was not begun in this browser, is over already, or took more than ten minutes. Begin again.
+			 *
+			 *     `GOOGLE_ANSWER_REFUSED`: What Google answered does not prove who you are. Begin again.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			/**
+			 * @description `GOOGLE_UNAVAILABLE`: Google does not answer as it should. Try again in a moment, or sign in otherwise.
+			 *
+			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
+			 *
+			 *     `OVERLOADED`: There is more to do than can be done at once. Try again in a moment.
+			 */
+			503: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+		};
+	};
+	"google.redeem": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "code": "0ne-t1me-c0de-of-256-bits-as-base64url-text",
+				 *       "codeVerifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+				 *     }
+				 */
+				"application/json": {
+					/** @example 0ne-t1me-c0de-of-256-bits-as-base64url-text */
+					code: string;
+					/**
+					 * @description The secret of which `codeChallenge` was made; needed where one was
+					 * @example dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk
+					 */
+					codeVerifier?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "accessToken": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl",
+					 *       "refreshToken": "R3fr3sh-t0ken-of-256-bits-as-base64url-text",
+					 *       "tokenType": "Bearer",
+					 *       "expiresIn": 900,
+					 *       "user": {
+					 *         "id": "0199c0de-0000-7000-8000-000000000001",
+					 *         "email": "ada@example.com",
+					 *         "emailVerified": true,
+					 *         "username": "ada",
+					 *         "name": "Ada Lovelace",
+					 *         "phone": "+44 20 7946 0000",
+					 *         "avatarUrl": "https://example.com/ada.png",
+					 *         "roles": [
+					 *           "customer"
+					 *         ],
+					 *         "status": "active",
+					 *         "version": 0,
+					 *         "createdAt": "2026-01-02T03:04:05.000Z",
+					 *         "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *       }
+					 *     }
+					 */
+					"application/json": components["schemas"]["Tokens"];
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `ACCOUNT_DISABLED`: This account may not sign in. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_SIGN_IN_CODE`: This code was used, is more than a minute old, or is not yours. Begin the sign-in again.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];

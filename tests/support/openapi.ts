@@ -18,7 +18,7 @@ export interface Operation {
 }
 export interface Parameter {
 	readonly name: string;
-	readonly in: "path" | "query" | "header";
+	readonly in: "path" | "query" | "header" | "cookie";
 	readonly required?: boolean;
 	readonly schema: Json;
 	readonly example?: unknown;
