@@ -212,7 +212,9 @@ export const passkeys = contract({
 			rest: {
 				route: "POST /auth/passkeys/login/options",
 				tag: "Identity",
-				idempotencyKey: "harmless",
+				bearer: "ignored",
+				// A challenge that was given before would be of no use.
+				idempotencyKey: "refused",
 				// Nothing can be guessed by it, but each is kept for a while.
 				limit: { cost: 20 }
 			},
@@ -228,6 +230,7 @@ export const passkeys = contract({
 			rest: {
 				route: "POST /auth/passkeys/login",
 				tag: "Identity",
+				bearer: "ignored",
 				idempotencyKey: "refused",
 				limit: { attempt: "login", failuresOnly: true }
 			},

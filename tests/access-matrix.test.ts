@@ -6,6 +6,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SignJWT } from "jose";
+import { Secret } from "otpauth";
 import { loadDemoData } from "../bin/demo-data.ts";
 import { allContracts } from "../contracts/index.ts";
 import type { Role } from "../contracts/users.ts";
@@ -14,6 +15,7 @@ import { UNITS } from "../lib/config.ts";
 import type { Identity } from "../lib/identity.ts";
 import { ALGORITHM, readSigningKeys, type SigningKeys } from "../lib/signing-keys.ts";
 import { routesOf } from "../services/gateway/routes.ts";
+import { codeOfStep, stepAt } from "../services/users/totp.ts";
 import { ADDRESS, Api, PASSWORD } from "./support/api.ts";
 import { startTestNode, type TestNode } from "./support/node.ts";
 import { until } from "./support/until.ts";
@@ -64,6 +66,8 @@ interface World {
 	readonly orderId: string;
 	readonly productId: string;
 	readonly categoryId: string;
+	/** Another passkey of the first customer's. */
+	newPasskey(): Promise<string>;
 	/** Tokens that are not good, by what is wrong with them. */
 	readonly bad: Readonly<Record<string, string>>;
 }
@@ -90,6 +94,26 @@ const name = () => `u${randomBytes(6).toString("hex")}`;
 const NO_LINK = "A".repeat(43);
 const ofOrder = ({ orderId }: World): Ask => ({ path: { id: orderId } });
 const nothing = (): Ask => ({});
+/** With the password once more. */
+const again = (): Ask => ({ body: { password: PASSWORD } });
+const wrongCode = (secret: string): string => {
+	const key = Buffer.from(Secret.fromBase32(secret).bytes);
+	const near = [-1, 0, 1, 2].map(steps => codeOfStep(key, stepAt(new Date()) + steps));
+	return ["000000", "111111", "222222", "333333", "444444"].find(code => !near.includes(code))!;
+};
+/** What no authenticator has made. */
+const NO_PASSKEY = {
+	id: "AAAA",
+	rawId: "AAAA",
+	type: "public-key",
+	clientExtensionResults: {},
+	response: {
+		clientDataJSON: "AAAA",
+		attestationObject: "AAAA",
+		authenticatorData: "AAAA",
+		signature: "AAAA"
+	}
+};
 
 /** How each route is asked for what belongs to Ada, or by whoever asks for what is their own. */
 const asks: Readonly<
@@ -122,6 +146,28 @@ const asks: Readonly<
 	"GET /api/v1/auth/google/callback": () => ({ query: "?state=x&code=y" }),
 	"POST /api/v1/auth/google/token": () => ({ body: { code: NO_LINK } }),
 	"DELETE /api/v1/auth/google": nothing,
+	"GET /api/v1/auth/two-factor": nothing,
+	"POST /api/v1/auth/two-factor": again,
+	"POST /api/v1/auth/two-factor/confirm": async ({ api }, caller) => {
+		const asked = { token: caller?.token, body: { password: PASSWORD } };
+		const { body } = await api.request("POST", "/auth/two-factor", asked);
+		return { body: { code: body.secret ? wrongCode(body.secret) : "000000" } };
+	},
+	"POST /api/v1/auth/two-factor/recovery-codes": again,
+	"DELETE /api/v1/auth/two-factor": again,
+	"POST /api/v1/auth/passkeys/options": again,
+	"POST /api/v1/auth/passkeys": () => ({ body: { response: NO_PASSKEY } }),
+	"GET /api/v1/auth/passkeys": nothing,
+	"PATCH /api/v1/auth/passkeys/:id": async world => ({
+		path: { id: await world.newPasskey() },
+		body: { name: "Phone" }
+	}),
+	"DELETE /api/v1/auth/passkeys/:id": async world => ({
+		path: { id: await world.newPasskey() },
+		...again()
+	}),
+	"POST /api/v1/auth/passkeys/login/options": nothing,
+	"POST /api/v1/auth/passkeys/login": () => ({ body: { response: NO_PASSKEY } }),
 	"GET /api/v1/users/me": nothing,
 	"PATCH /api/v1/users/me": () => ({ body: { name: "Somebody" } }),
 	"GET /api/v1/users/me/preferences": nothing,
@@ -257,6 +303,15 @@ async function createWorld(node: TestNode): Promise<World> {
 		orderId: order.body.id,
 		productId,
 		categoryId,
+		async newPasskey() {
+			const id = randomUUID();
+			await users.query(
+				`INSERT INTO passkey (id, user_id, name, credential_id, public_key, counter, transports, backed_up)
+				 VALUES ($1, $2, 'Phone', gen_random_uuid()::text, '', 0, '{}', false)`,
+				[id, ada.id]
+			);
+			return id;
+		},
 		bad: {
 			"of a user who was disabled": disabled.token,
 			"of a session that has ended": ended.token,

@@ -52,6 +52,7 @@ describe("passkeys, in a browser", () => {
 	afterAll(async () => {
 		await browser.close();
 		elsewhere.close();
+		elsewhere.closeAllConnections();
 		await node.stop();
 	});
 	beforeEach(async () => {

@@ -89,6 +89,14 @@ async function renew() {
 	}
 }
 
+/** A code is asked for once the password was right, of those who have a second factor. */
+function askForCode(isAsked) {
+	const { code } = logIn.elements;
+	code.hidden = !isAsked;
+	code.disabled = !isAsked;
+	code.required = isAsked;
+}
+
 async function signIn() {
 	const button = logIn.querySelector("button");
 	button.disabled = true;
@@ -96,10 +104,14 @@ async function signIn() {
 	try {
 		begin(await post("/auth/login", { body: Object.fromEntries(new FormData(logIn)) }));
 		logIn.reset();
+		askForCode(false);
 		logOut.querySelector("button").focus();
 	} catch (refusal) {
 		show(refusal);
-		logIn.elements.password.select();
+		if (refusal.code === "SECOND_FACTOR_REQUIRED") askForCode(true);
+		if (refusal.code === "INVALID_CREDENTIALS") askForCode(false);
+		const { code, password } = logIn.elements;
+		(code.hidden ? password : code).select();
 	} finally {
 		button.disabled = false;
 	}

@@ -148,6 +148,19 @@ describe("the limits", () => {
 		expect((await logIn("ada", RIGHT)).status).toBe(200);
 	});
 
+	it.each(["SECOND_FACTOR_REQUIRED", "INVALID_SECOND_FACTOR"] as const)(
+		"count a log-in that fails by %s",
+		async code => {
+			const refuse = async () => {
+				throw failure(auth, code);
+			};
+			await start({ RATE_LIMIT_FACTOR: "1" }, { "auth.login": refuse });
+			const { points } = ATTEMPTS.login.account;
+			const answers = await statuses(points + 1, () => logIn("ada", RIGHT));
+			expect(answers).toEqual([...times(points, 401), 429]);
+		}
+	);
+
 	it("stop who tries one password with many accounts from an address", async () => {
 		await start({ RATE_LIMIT_FACTOR: "1" });
 		const { points } = ATTEMPTS.login.address;

@@ -1,12 +1,12 @@
 import { relyingPartyOf } from "./relying-party.ts";
 
-const base = { HOST: "127.0.0.1", CORS_ORIGINS: "" };
+const base = { CORS_ORIGINS: "" };
 
 describe("whom passkeys are for", () => {
 	it.each([
 		[{}, "localhost", ["http://localhost:3000"]],
-		[{ HOST: "0.0.0.0" }, "localhost", ["http://localhost:3000"]],
-		[{ HOST: "::1" }, "localhost", ["http://localhost:3000"]],
+		[{ PUBLIC_URL: "http://0.0.0.0:8080" }, "localhost", ["http://localhost:8080"]],
+		[{ PUBLIC_URL: "http://[::1]:8080" }, "localhost", ["http://localhost:8080"]],
 		[{ PUBLIC_URL: "http://127.0.0.1:8080" }, "localhost", ["http://localhost:8080"]],
 		[{ PUBLIC_URL: "https://api.example.com/" }, "api.example.com", ["https://api.example.com"]],
 		[
@@ -32,8 +32,7 @@ describe("whom passkeys are for", () => {
 		{ PUBLIC_URL: "http://192.0.2.7" },
 		{ PUBLIC_URL: "https://192.0.2.7" },
 		{ PUBLIC_URL: "https://[2001:db8::7]" },
-		{ PUBLIC_URL: "http://api.example.com" },
-		{ HOST: "192.0.2.7" }
+		{ PUBLIC_URL: "http://api.example.com" }
 	])("is nobody where no browser would have it: %j", given => {
 		expect(relyingPartyOf({ ...base, ...given }, 3000)).toBeUndefined();
 	});

@@ -1,13 +1,13 @@
 /** Whom passkeys are for (WebAuthn's relying party): a domain, and the origins in it whose pages may ask for them. */
 import { isIP } from "node:net";
-import type { Config } from "../../lib/config.ts";
+import { publicUrl, type Config } from "../../lib/config.ts";
 
 export interface RelyingParty {
 	readonly id: string;
 	readonly origins: readonly string[];
 }
 
-type Settings = Pick<Config, "PUBLIC_URL" | "PASSKEY_DOMAIN" | "CORS_ORIGINS" | "HOST">;
+type Settings = Pick<Config, "PUBLIC_URL" | "PASSKEY_DOMAIN" | "CORS_ORIGINS">;
 
 /** Addresses of this machine, as they stand in a URL. */
 const LOOPBACK = /^(?:127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])$/;
@@ -16,11 +16,9 @@ const LOOPBACK = /^(?:127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])$/;
  * The relying party of a gateway at this port; undefined where browsers would have none, since it is
  * reached by an address, or without HTTPS. Throws where PASSKEY_DOMAIN does not belong to PUBLIC_URL.
  */
-export function relyingPartyOf(
-	{ PUBLIC_URL, PASSKEY_DOMAIN, CORS_ORIGINS, HOST }: Settings,
-	port: number
-): RelyingParty | undefined {
-	const url = new URL(PUBLIC_URL ?? `http://${isIP(HOST) === 6 ? `[${HOST}]` : HOST}:${port}`);
+export function relyingPartyOf(settings: Settings, PORT: number): RelyingParty | undefined {
+	const { PASSKEY_DOMAIN, CORS_ORIGINS } = settings;
+	const url = new URL(publicUrl({ ...settings, PORT }));
 	// The name of the same place: passkeys are not for addresses.
 	if (LOOPBACK.test(url.hostname)) url.hostname = "localhost";
 	const id = PASSKEY_DOMAIN ?? url.hostname;

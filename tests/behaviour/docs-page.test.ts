@@ -1,4 +1,6 @@
+import { Secret } from "otpauth";
 import type { Page } from "playwright-core";
+import { codeOfStep, stepAt } from "../../services/users/totp.ts";
 import { openBrowser, type Browser } from "../support/browser.ts";
 import { api, shape, urls } from "./shape.ts";
 
@@ -44,12 +46,12 @@ describe(`the page at /docs, in a browser (${shape})`, () => {
 
 	const logIn = async (login: string, password: string) => {
 		await page.getByLabel("E-mail or username").fill(login);
-		await page.getByLabel("Password").fill(password);
+		await page.getByLabel("Password", { exact: true }).fill(password);
 		await page.getByRole("button", { name: "Log in" }).click();
 	};
 	/** Opens the operation, executes it and answers what is shown as its answer. */
 	const execute = async () => {
-		const operation = page.locator(".opblock", { hasText: "/api/v1/users/me" });
+		const operation = page.locator(".opblock", { hasText: "Read one's own account" });
 		const button = operation.getByRole("button", { name: "Execute" });
 		if (!(await button.isVisible())) await operation.locator(".opblock-summary-control").click();
 		await button.click();
@@ -83,6 +85,23 @@ describe(`the page at /docs, in a browser (${shape})`, () => {
 		await alert.getByRole("link").click();
 		await page.getByRole("heading", { name: "INVALID_CREDENTIALS (401)" }).waitFor();
 		expect(await page.textContent("body")).toContain("POST /api/v1/auth/login");
+	}, 60_000);
+
+	it("asks for a code once the password was right, of those who have a second factor", async () => {
+		const { username, token } = await api.newCustomer();
+		const password = "correct horse battery";
+		const { body } = await api.request("POST", "/auth/two-factor", { token, body: { password } });
+		const key = Buffer.from(Secret.fromBase32(body.secret).bytes);
+		const codeIn = (steps: number) => codeOfStep(key, stepAt(new Date()) + steps);
+		const confirmed = { token, body: { code: codeIn(0) } };
+		expect((await api.request("POST", "/auth/two-factor/confirm", confirmed)).status).toBe(200);
+		await logIn(username, password);
+		const code = page.getByLabel("Code of your authenticator");
+		await code.waitFor();
+		await code.fill(codeIn(1));
+		await page.getByRole("button", { name: "Log in" }).click();
+		await page.getByText(`${username} (customer)`).waitFor();
+		expect(await code.isVisible()).toBe(false);
 	}, 60_000);
 
 	it("can be used with the keyboard alone", async () => {

@@ -4077,7 +4077,27 @@ export interface operations {
 					"application/json": components["schemas"]["PasskeyRequestOptions"];
 				};
 			};
-			400: components["responses"]["BAD_REQUEST"];
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			401: components["responses"]["UNAUTHENTICATED"];
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
