@@ -1,9 +1,6 @@
 /** `npm run events -- topics|dead-letters|outbox|tail|trace|rebuild`: what becomes of events, and what to do about it. */
-import { userInfo } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { LetterState } from "../contracts/events.ts";
-import type { FieldError } from "../lib/validator.ts";
-import { StartupError } from "../lib/startup-error.ts";
 import { die, show } from "./console.ts";
 import {
 	listLetters,
@@ -14,29 +11,13 @@ import {
 import { storyView } from "./events/story.ts";
 import { tail, type TailOptions } from "./events/tail.ts";
 import { letterView, lettersView, outboxView, topicsView } from "./events/views.ts";
-import { reachSystem, type Operator } from "./operator.ts";
+import { explainRefusal, ownName, withSystem } from "./operator.ts";
 
 interface Output {
 	readonly json?: boolean;
 }
 interface ByOptions extends Output {
 	readonly by: string;
-}
-
-/** Reaches the system for this piece of work; what an action refuses is said in one line. */
-async function withSystem(work: (system: Operator) => Promise<void>): Promise<void> {
-	await using system = await reachSystem();
-	await work(system);
-}
-
-/** For the audit. */
-function ownName(): string {
-	try {
-		return userInfo().username;
-	} catch {
-		// A user whom the system has no name for, as in a container.
-		return "operator";
-	}
 }
 
 function parseCount(text: string): number {
@@ -173,19 +154,4 @@ signed(
 	})
 );
 
-await program.parseAsync().catch((error: unknown) => die(explain(error)));
-
-/** What an action has refused, in one line. */
-function explain(error: unknown): unknown {
-	const { code, message, type, data } = error as {
-		message: string;
-		code?: unknown;
-		type?: unknown;
-		data?: unknown;
-	};
-	if (type === "VALIDATION_ERROR" && Array.isArray(data))
-		return new StartupError(
-			(data as FieldError[]).map(problem => `${problem.field} ${problem.message}.`).join(" ")
-		);
-	return typeof code === "number" && typeof type === "string" ? new StartupError(message) : error;
-}
+await program.parseAsync().catch((error: unknown) => die(explainRefusal(error)));

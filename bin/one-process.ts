@@ -84,7 +84,10 @@ export async function startOneProcess(
 		const ops = await startOps(config, {
 			readiness: () => node.readiness(),
 			metrics: () => node.runtime.metrics.text(),
-			operate: { token, call: (action, params) => callAsOperator(node.broker, action, params) }
+			operate: {
+				token,
+				call: (action, params, client) => callAsOperator(node.broker, action, params, client)
+			}
 		});
 		undo.push(() => ops.close());
 		const port = String(node.broker.metadata["gatewayPort"] ?? config.PORT);

@@ -1,4 +1,4 @@
-import { Type } from "typebox";
+import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Id, Nullable, Page, Params, pageParams, Timestamp } from "./common.ts";
 
@@ -53,6 +53,26 @@ export const SecurityEvent = Type.Object(
 	{ title: "SecurityEvent" }
 );
 
+const Head = Type.Object({
+	position: Type.Integer({ minimum: 0 }),
+	hash: Type.String({ pattern: "^[0-9a-f]{64}$" })
+});
+
+/** An entry as an operator sees it. */
+export const AuditEntry = Type.Object({
+	position: Type.Integer(),
+	at: Timestamp,
+	type: Type.String(),
+	userId: Nullable(Id),
+	byId: Nullable(Type.String({ description: "Who has done it, where it is not the user" })),
+	address: Nullable(Type.String()),
+	device: Nullable(Type.String()),
+	sessionId: Nullable(Id),
+	note: Nullable(Type.String()),
+	erased: Type.Boolean({ description: "Whether the details were erased with the account" })
+});
+export type AuditEntry = Static<typeof AuditEntry>;
+
 /** The record of security events: each user reads the own ones; an operator verifies the whole. */
 export const audit = contract({
 	name: "audit",
@@ -77,20 +97,28 @@ export const audit = contract({
 			access: "internal",
 			idempotent: true,
 			timeout: 600_000,
-			params: Params({
-				head: Type.Optional(
-					Type.Object({
-						position: Type.Integer({ minimum: 0 }),
-						hash: Type.String({ pattern: "^[0-9a-f]{64}$" })
-					})
-				)
-			}),
+			params: Params({ head: Type.Optional(Head) }),
 			result: Type.Object({
 				entries: Type.Integer({ description: "How many were checked" }),
 				erased: Type.Integer({ description: "How many have had their details erased" }),
 				flaws: Type.Array(Type.String({ description: "What is wrong; the first hundred" })),
 				head: Type.Object({ position: Type.Integer(), hash: Type.String() })
 			})
+		},
+		head: {
+			summary: "Where the record ends: what an operator writes down elsewhere",
+			access: "internal",
+			idempotent: true,
+			params: Params({}),
+			result: Head
+		},
+		list: {
+			summary: "List security events, newest first: all, or those of a user",
+			access: "internal",
+			idempotent: true,
+			params: Params({ userId: Type.Optional(Id), ...pageParams }),
+			result: Page(AuditEntry),
+			failures: ["INVALID_CURSOR"]
 		}
 	},
 	events: {}

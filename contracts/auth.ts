@@ -3,7 +3,7 @@ import { contract } from "../lib/contract.ts";
 import { Id, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
 import { CurrentPassword, Password, passwordFailures } from "./passwords.ts";
 import { SecondFactorCode } from "./two-factor.ts";
-import { Email, User, Username } from "./users.ts";
+import { Email, Name, User, Username } from "./users.ts";
 
 const RefreshToken = Type.String({
 	pattern: "^[A-Za-z0-9_-]{43}$",
@@ -115,7 +115,19 @@ export const auth = contract({
 				email: Email,
 				username: Username,
 				password: Password,
-				name: Type.Optional(Text(1, 200, { examples: ["Ada Lovelace"] }))
+				name: Type.Optional(Name)
+			}),
+			result: User,
+			failures: ["EMAIL_TAKEN", "USERNAME_TAKEN", "PASSWORD_TOO_COMMON", "BUSY"]
+		},
+		registerAdmin: {
+			summary: "Create an account that is an admin's",
+			access: "internal",
+			params: Params({
+				email: Email,
+				username: Username,
+				password: Password,
+				name: Type.Optional(Name)
 			}),
 			result: User,
 			failures: ["EMAIL_TAKEN", "USERNAME_TAKEN", "PASSWORD_TOO_COMMON", "BUSY"]

@@ -17,6 +17,19 @@ export const Username = Type.String({
 	examples: ["ada"]
 });
 
+export const Name = Text(1, 200, { examples: ["Ada Lovelace"] });
+export const Phone = Type.String({
+	pattern: "^\\+?[0-9](?:[0-9 ()./-]{1,30})[0-9]$",
+	description: "Digits, with spaces and dashes where people write them",
+	examples: ["+44 20 7946 0000"]
+});
+const Locale = Type.String({ maxLength: 35, description: "BCP 47", examples: ["en-GB"] });
+const TimeZone = Type.String({
+	maxLength: 64,
+	description: "Of the IANA database",
+	examples: ["Europe/London"]
+});
+
 export const User = Type.Object(
 	{
 		id: Id,
@@ -47,6 +60,38 @@ export const Preferences = Type.Object(
 	{ title: "Preferences" }
 );
 export type Preferences = Static<typeof Preferences>;
+
+/** Somebody whom another system knew. What is left out is as with who registers here. */
+export const ImportedUser = Params({
+	email: Email,
+	username: Username,
+	name: Type.Optional(Name),
+	passwordHash: Type.Optional(
+		Type.String({
+			minLength: 1,
+			maxLength: 255,
+			writeOnly: true,
+			description: "bcrypt, or Argon2id as a PHC string; without it they reset their password"
+		})
+	),
+	roles: Type.Optional(Type.Array(Role, { minItems: 1, uniqueItems: true })),
+	emailVerified: Type.Optional(Type.Boolean()),
+	phone: Type.Optional(Phone),
+	locale: Type.Optional(Locale),
+	timeZone: Type.Optional(TimeZone),
+	createdAt: Type.Optional(Timestamp)
+});
+export type ImportedUser = Static<typeof ImportedUser>;
+
+/** What became of one of those. `exists`: its address has an account, which is left as it is. */
+const ImportOutcome = Type.Object({
+	status: Type.Enum(["imported", "exists", "rejected"]),
+	problems: Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))
+});
+export type ImportOutcome = Static<typeof ImportOutcome>;
+
+/** At most so many at once: an event may have 900 kB, a message over NATS 1 MB. */
+export const IMPORT_BATCH = 500;
 
 const etag = ["version"];
 const ifMatch = { "if-match": "ifMatch" };
@@ -83,17 +128,9 @@ export const users = contract({
 			access: "user",
 			rest: { route: "PATCH /users/me", tag: "Users", etag, headers: ifMatch },
 			params: Params({
-				name: Type.Optional(Nullable(Text(1, 200, { examples: ["Ada Lovelace"] }))),
+				name: Type.Optional(Nullable(Name)),
 				username: Type.Optional(Username),
-				phone: Type.Optional(
-					Nullable(
-						Type.String({
-							pattern: "^\\+?[0-9](?:[0-9 ()./-]{1,30})[0-9]$",
-							description: "Digits, with spaces and dashes where people write them",
-							examples: ["+44 20 7946 0000"]
-						})
-					)
-				),
+				phone: Type.Optional(Nullable(Phone)),
 				avatarUrl: Type.Optional(
 					Nullable(
 						Type.String({
@@ -121,16 +158,8 @@ export const users = contract({
 			access: "user",
 			rest: { route: "PATCH /users/me/preferences", tag: "Users", etag, headers: ifMatch },
 			params: Params({
-				locale: Type.Optional(
-					Type.String({ maxLength: 35, description: "BCP 47", examples: ["en-GB"] })
-				),
-				timeZone: Type.Optional(
-					Type.String({
-						maxLength: 64,
-						description: "Of the IANA database",
-						examples: ["Europe/London"]
-					})
-				),
+				locale: Type.Optional(Locale),
+				timeZone: Type.Optional(TimeZone),
 				currency: Type.Optional(
 					Type.String({ pattern: "^[A-Z]{3}$", description: "ISO 4217", examples: ["GBP"] })
 				),
@@ -180,6 +209,28 @@ export const users = contract({
 			}),
 			result: User,
 			failures: ["NOT_FOUND", "LAST_ADMIN", "USER_BEING_DELETED", "VERSION_MISMATCH"]
+		},
+		find: {
+			summary: "Find a user by e-mail address or username",
+			access: "internal",
+			idempotent: true,
+			params: Params({ login: Text(1, 254) }),
+			result: User,
+			failures: ["NOT_FOUND"]
+		},
+		import: {
+			summary: "Take over users of another system",
+			description:
+				"All of a call or none, where it fails. A repetition imports nobody twice. With `dryRun` it only says what would become of them.",
+			access: "internal",
+			timeout: 30_000,
+			params: Params({
+				users: Type.Array(ImportedUser, { minItems: 1, maxItems: IMPORT_BATCH }),
+				dryRun: Type.Boolean()
+			}),
+			result: Type.Object({
+				outcomes: Type.Array(ImportOutcome, { description: "In the order of the users" })
+			})
 		}
 	},
 	events: {
@@ -189,7 +240,10 @@ export const users = contract({
 				userId: Id,
 				email: Type.String(),
 				username: Type.String(),
-				name: Nullable(Text(1, 200))
+				name: Nullable(Text(1, 200)),
+				imported: Type.Optional(
+					Type.Boolean({ description: "True where they come from another system: no news to them" })
+				)
 			})
 		},
 		"user.updated.v1": {

@@ -3,6 +3,7 @@ import { timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Config } from "./config.ts";
+import type { ClientInfo } from "./identity.ts";
 import { listenError } from "./startup-error.ts";
 
 export interface OpsServer {
@@ -24,7 +25,7 @@ export interface OpsOptions {
 /** Lets whoever can read the token call any action, as the commands of the one-process shape do. */
 export interface Operate {
 	readonly token: string;
-	readonly call: (action: string, params: unknown) => Promise<unknown>;
+	readonly call: (action: string, params: unknown, client?: ClientInfo) => Promise<unknown>;
 }
 
 /**
@@ -79,18 +80,19 @@ export async function startOps(
 	};
 }
 
-/** `{ action, params }` → `{ result }`, or `{ error }` as the action threw it. */
+/** `{ action, params, client }` → `{ result }`, or `{ error }` as the action threw it. */
 async function answerCall(request: IncomingMessage, operate: Operate): Promise<[number, object]> {
 	const given = Buffer.from(request.headers.authorization ?? "");
 	const wanted = Buffer.from(`Bearer ${operate.token}`);
 	if (given.length !== wanted.length || !timingSafeEqual(given, wanted))
 		return [401, { error: { message: "The token is wrong." } }];
 	try {
-		const { action, params } = JSON.parse(await text(request)) as {
+		const { action, params, client } = JSON.parse(await text(request)) as {
 			action: string;
 			params: unknown;
+			client?: ClientInfo;
 		};
-		return [200, { result: await operate.call(action, params) }];
+		return [200, { result: await operate.call(action, params, client) }];
 	} catch (error) {
 		const { message, code, type, data } = error as Error & Record<string, unknown>;
 		return [200, { error: { message, code, type, data } }];

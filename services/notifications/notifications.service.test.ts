@@ -242,6 +242,16 @@ describe("with a mail server", () => {
 		]);
 	});
 
+	it("does not welcome who was imported, and yet knows where to write to", async () => {
+		const user = newUser({ imported: true });
+		await tell("user.created.v1", user.userId, user);
+		const order = confirmation(user.userId);
+		await tell("order.confirmed.v1", order.orderId, order);
+		await eventually(() => expect(smtp.mails).toHaveLength(1));
+		await node.settled("notifications");
+		expect(await messages(node)).toMatchObject([{ kind: "order-confirmed" }]);
+	});
+
 	it("writes about every end of an order", async () => {
 		const user = newUser();
 		const { userId } = user;

@@ -117,6 +117,8 @@ export default implement(notifications)({
 	events: {
 		// From what the event tells: our copy of it may be made later, by another consumer.
 		async "user.created.v1"({ data: to }, tx) {
+			// Whoever was somebody's customer for years is not welcomed.
+			if (to.imported) return;
 			await notify(this.enqueue, tx, { to, refId: to.userId }, { kind: "welcome" });
 		},
 		async "user.email-verification-requested.v1"({ data: { tokenId, ...to } }, tx) {

@@ -4,7 +4,13 @@ import { failure } from "../../lib/failure.ts";
 import { requireUser } from "../../lib/identity.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
-import { readEntriesOf, toSecurityEvent, verifyChain } from "./security-log.ts";
+import {
+	readEntriesOf,
+	readHead,
+	toAuditEntry,
+	toSecurityEvent,
+	verifyChain
+} from "./security-log.ts";
 
 /** Throws INVALID_CURSOR for what no page of this list gave. */
 function positionOf(listing: Listing, cursor: string): number {
@@ -27,8 +33,24 @@ export default implement(audit)({
 				nextCursor: found.length > limit ? encodeCursor(listing, page.at(-1)!.position) : null
 			};
 		},
+
 		async verify({ params: { head } }) {
 			return verifyChain(this.db, head);
+		},
+
+		async head() {
+			return readHead(this.db);
+		},
+
+		async list({ params: { userId, cursor, limit = 20 } }) {
+			const listing = { list: "audit.list", filters: [userId] };
+			const before = cursor === undefined ? undefined : positionOf(listing, cursor);
+			const found = await readEntriesOf(this.db, userId, before, limit + 1);
+			const page = found.slice(0, limit);
+			return {
+				items: page.map(toAuditEntry),
+				nextCursor: found.length > limit ? encodeCursor(listing, page.at(-1)!.position) : null
+			};
 		}
 	}
 });

@@ -196,6 +196,67 @@ describe("auth", () => {
 				expect(argon2.parseOptions(hash)).toMatchObject({ memoryCost: 19_456, timeCost: 2 });
 		});
 
+		describe("of an account that came with another system's hash", () => {
+			// By libxcrypt, of the password of all here.
+			const BCRYPT = "$2y$08$abcdefghijklmnopqrstuuwezlW09AGl.Qc8oiYvHEzrpumH/GaSu";
+			const moved = async (passwordHash = BCRYPT) => {
+				const who = person();
+				const { id } = await node.call("auth.register", who);
+				await sql("UPDATE users SET password_hash = $2 WHERE id = $1", [id, passwordHash]);
+				return { who, id };
+			};
+			const hashOfUser = async (id: string) =>
+				(
+					await sql<{ hash: string }>("SELECT password_hash AS hash FROM users WHERE id = $1", [id])
+				)[0]!.hash;
+
+			it("gives it a hash of ours, once, and changes nothing else", async () => {
+				const { who, id } = await moved();
+				await expect(login(who, "wrong password")).rejects.toMatchObject({ code: 401 });
+				expect(await hashOfUser(id)).toBe(BCRYPT);
+				const tokens = await login(who);
+				const renewed = await hashOfUser(id);
+				expect(argon2.parseOptions(renewed)).toMatchObject({ memoryCost: 19_456, timeCost: 2 });
+				expect(await node.call("users.me", {}, await identityOf(tokens))).toEqual(tokens.user);
+				await login(who);
+				expect(await hashOfUser(id)).toBe(renewed);
+			});
+
+			it("strengthens a weaker hash of the same kind", async () => {
+				const weak = await argon2.hash(PASSWORD, { algorithm: 2, memoryCost: 4_096, timeCost: 1 });
+				const { who, id } = await moved(weak);
+				await login(who);
+				expect(argon2.parseOptions(await hashOfUser(id))).toMatchObject({ memoryCost: 19_456 });
+			});
+
+			it("lets everybody in who comes at once", async () => {
+				const { who, id } = await moved();
+				const all = await Promise.all(Array.from({ length: 5 }, () => login(who)));
+				expect(new Set(all.map(({ refreshToken }) => refreshToken)).size).toBe(5);
+				expect(await hashOfUser(id)).toMatch(/^\$argon2id\$/);
+			});
+
+			it("leaves a password alone that was changed meanwhile", async () => {
+				const { who, id } = await moved();
+				const other = await argon2.hash("another password");
+				jest.mocked(argon2.hash).mockImplementationOnce(async (password, options) => {
+					await sql("UPDATE users SET password_hash = $2 WHERE id = $1", [id, other]);
+					return jest.requireActual<typeof argon2>("@node-rs/argon2").hash(password, options);
+				});
+				await login(who);
+				expect(await hashOfUser(id)).toBe(other);
+			});
+
+			it("is confirmed by it where somebody proves it once more", async () => {
+				const { who, id } = await moved();
+				const identity = await identityOf(await login(who));
+				await sql("UPDATE users SET password_hash = $2 WHERE id = $1", [id, BCRYPT]);
+				const newPassword = "quite another one";
+				await node.call("passwords.change", { currentPassword: PASSWORD, newPassword }, identity);
+				expect(await login(who, newPassword)).toMatchObject({ tokenType: "Bearer" });
+			});
+		});
+
 		it("gives an access token with all its claims, signed by the first key", async () => {
 			const { tokens, identity } = await signedIn();
 			const claims = decodeJwt(tokens.accessToken);

@@ -1,5 +1,4 @@
 import { auth } from "../../contracts/auth.ts";
-import type { User } from "../../contracts/users.ts";
 import { decodeCursor, encodeCursor, isTimestamp, type Listing } from "../../lib/cursor.ts";
 import type { Database, Tx } from "../../lib/database.ts";
 import type { Encryption } from "../../lib/encryption.ts";
@@ -22,7 +21,7 @@ import {
 } from "./sessions.store.ts";
 import { openSignedIn, tokensOf, UNKNOWN_CLIENT, type Opened } from "./sign-in.ts";
 import { isCommonPassword } from "./user.ts";
-import { createUser, findAccount, findUser } from "./users.store.ts";
+import { createUser, findAccount, findUser, renewHash, type Account } from "./users.store.ts";
 import { requestVerification } from "./verification.ts";
 
 /** A session of somebody, renewed. */
@@ -79,14 +78,20 @@ const REFUSALS: Record<SecondFactor, SecondFactorRefusal | null> = {
 	paused: "SECOND_FACTOR_PAUSED"
 };
 
+/** What is shown beside the right password, and the hash of today's kind that it gets where it has none. */
+interface Shown {
+	readonly code: string | undefined;
+	readonly renewed: string | undefined;
+}
+
 /**
  * Signs in somebody whose password is right, or answers why not: what is thrown would undo that it is
  * written down. Throws INVALID_CREDENTIALS where the user may not sign in (any more).
  */
 async function openByPassword(
 	tx: Tx,
-	user: User,
-	code: string | undefined,
+	{ user, passwordHash }: Account,
+	{ code, renewed }: Shown,
 	client: ClientInfo,
 	encryption: Encryption
 ): Promise<Opened | SecondFactorRefusal> {
@@ -96,6 +101,7 @@ async function openByPassword(
 	if (refusal && factor !== "missing")
 		await logSecurity(tx, { type: "two-factor-failed", userId, client });
 	if (refusal) return refusal;
+	if (renewed !== undefined) await renewHash(tx, userId, renewed, passwordHash!);
 	const opened = await openSignedIn(tx, user, "password", client);
 	const { sessionId } = opened;
 	if (factor === "recovery-code")
@@ -127,6 +133,20 @@ export default implement(auth)({
 			});
 		},
 
+		async registerAdmin({ params: { email, username, name = null, password }, meta }) {
+			if (isCommonPassword(password)) throw failure(auth, "PASSWORD_TOO_COMMON");
+			const passwordHash = await this.passwords.hash(password);
+			const roles = ["admin" as const];
+			// Whoever can do this vouches for the address.
+			const account = { email, username, name, passwordHash, roles, emailVerified: true };
+			return this.transaction(async tx => {
+				const user = await createUser(tx, account);
+				const by = { by: requireUser(meta).id, client: meta.client, note: "admin" };
+				await logSecurity(tx, { type: "registered", userId: user.id, ...by });
+				return user;
+			});
+		},
+
 		async login({ params: { login, password, code }, meta: { client = UNKNOWN_CLIENT } }) {
 			const account = await findAccount(this.db, login);
 			const proven = await this.passwords.verify(account?.passwordHash, password);
@@ -136,8 +156,9 @@ export default implement(auth)({
 				await this.transaction(tx => logSecurity(tx, { type: "sign-in-failed", userId, client }));
 				throw failure(auth, "INVALID_CREDENTIALS");
 			}
+			const renewed = await this.passwords.renewed(account.passwordHash!, password);
 			const opened = await this.transaction(tx =>
-				openByPassword(tx, account.user, code, client, this.encryption)
+				openByPassword(tx, account, { code, renewed }, client, this.encryption)
 			);
 			if (typeof opened === "string") throw failure(auth, opened);
 			return tokensOf(account.user, opened, this.keys);

@@ -5,6 +5,9 @@ import type { FieldError } from "../../lib/validator.ts";
 
 type Wish = Partial<Omit<Preferences, "version">>;
 
+/** Those of who has not said otherwise; the columns' own defaults. */
+export const DEFAULT_PREFERENCES = { locale: "en", timeZone: "UTC", currency: "EUR" } as const;
+
 const CURRENCIES = new Set(Intl.supportedValuesOf("currency"));
 
 /** The canonical form of a language tag (BCP 47); undefined where it is none. */
@@ -33,24 +36,25 @@ const unknown = (field: string, what: string): FieldError => ({
 	message: `must be ${what}`
 });
 
+/** What of a wish nobody could have. */
+export const problemsOfWish = ({ locale, timeZone, currency }: Wish): FieldError[] => [
+	...(locale === undefined || canonicalLocale(locale)
+		? []
+		: [unknown("locale", "a language tag, as in en-GB")]),
+	...(timeZone === undefined || canonicalTimeZone(timeZone)
+		? []
+		: [unknown("timeZone", "a zone of the IANA database, as in Europe/London")]),
+	...(currency === undefined || CURRENCIES.has(currency)
+		? []
+		: [unknown("currency", "a currency of ISO 4217, as in EUR")])
+];
+
 /** The preferences that somebody wishes, in canonical form. Throws VALIDATION_ERROR. */
 export function preferencesOf(
 	before: Omit<Preferences, "version">,
-	{ locale, timeZone, currency }: Wish
+	{ locale = before.locale, timeZone = before.timeZone, currency = before.currency }: Wish
 ): Omit<Preferences, "version"> {
-	const after = {
-		locale: locale === undefined ? before.locale : canonicalLocale(locale),
-		timeZone: timeZone === undefined ? before.timeZone : canonicalTimeZone(timeZone),
-		currency:
-			currency === undefined || CURRENCIES.has(currency) ? (currency ?? before.currency) : undefined
-	};
-	const errors = [
-		...(after.locale ? [] : [unknown("locale", "a language tag, as in en-GB")]),
-		...(after.timeZone
-			? []
-			: [unknown("timeZone", "a zone of the IANA database, as in Europe/London")]),
-		...(after.currency ? [] : [unknown("currency", "a currency of ISO 4217, as in EUR")])
-	];
+	const errors = problemsOfWish({ locale, timeZone, currency });
 	if (errors.length > 0) throw commonFailure("VALIDATION_ERROR", { errors });
-	return after as Omit<Preferences, "version">;
+	return { locale: canonicalLocale(locale)!, timeZone: canonicalTimeZone(timeZone)!, currency };
 }

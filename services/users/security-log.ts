@@ -8,6 +8,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Static } from "typebox";
 import type {
 	audit,
+	AuditEntry,
 	SecurityEvent as ToldEvent,
 	SecurityEventType
 } from "../../contracts/audit.ts";
@@ -112,7 +113,7 @@ export async function logSecurity(tx: Tx, event: SecurityEvent, at = new Date())
 	);
 }
 
-const COLUMNS = `position::int, id, type, user_id AS "userId", by_id AS "byId", at, detail::text,
+const COLUMNS = `position::float8, id, type, user_id AS "userId", by_id AS "byId", at, detail::text,
 	encode(salt, 'hex') AS salt, encode(commitment, 'hex') AS commitment,
 	encode(previous, 'hex') AS previous, encode(hash, 'hex') AS hash`;
 
@@ -123,23 +124,23 @@ export const readEntries = (db: Queries, after: number, limit: number): Promise<
 		limit
 	]);
 
-/** A user's entries, the newest first, from the one before this position. */
+/** The entries of a user, or all, the newest first, from the one before this position. */
 export const readEntriesOf = (
 	db: Queries,
-	userId: string,
+	userId: string | undefined,
 	before: number | undefined,
 	limit: number
 ): Promise<SecurityEntry[]> =>
 	db.query(
-		`SELECT ${COLUMNS} FROM security_event WHERE user_id = $1 AND position < coalesce($2, 9223372036854775807)
+		`SELECT ${COLUMNS} FROM security_event WHERE ${userId === undefined ? "$1::uuid IS NULL" : "user_id = $1"} AND position < coalesce($2, 9223372036854775807)
 		 ORDER BY position DESC LIMIT $3`,
-		[userId, before ?? null, limit]
+		[userId ?? null, before ?? null, limit]
 	);
 
 /** Where the record ends. */
 export async function readHead(db: Queries): Promise<{ position: number; hash: string }> {
 	const head = await db.one<{ position: number; hash: string }>(
-		"SELECT position::int, encode(hash, 'hex') AS hash FROM security_chain"
+		"SELECT position::float8, encode(hash, 'hex') AS hash FROM security_chain"
 	);
 	return head!;
 }
@@ -159,6 +160,7 @@ export function flawOf(
 	before: { readonly position: number; readonly hash: string }
 ): string | undefined {
 	const { position, previous, detail, salt, commitment, hash } = entry;
+	if (position <= before.position) return `entry ${position} stands where none can`;
 	if (position !== before.position + 1)
 		return `entries ${before.position + 1} to ${position - 1} are missing`;
 	if (previous !== before.hash) return `entry ${position} does not follow the one before it`;
@@ -172,15 +174,35 @@ export function flawOf(
 export function toSecurityEvent(entry: SecurityEntry): Static<typeof ToldEvent> {
 	const { id, type, at, byId, userId } = entry;
 	const detail = JSON.parse(entry.detail ?? "{}") as SecurityDetail;
+	const bySelf = byId === null || byId === userId;
 	return {
 		id,
 		type,
 		at: at.toISOString(),
-		by: byId === null || byId === userId ? "self" : "admin",
+		by: bySelf ? "self" : "admin",
+		// Where an admin sits is nobody's business but ours.
+		address: (bySelf && detail.address) || null,
+		device: (bySelf && detail.device) || null,
+		sessionId: detail.sessionId ?? null,
+		note: detail.note ?? null
+	};
+}
+
+/** An entry as an operator reads it. */
+export function toAuditEntry(entry: SecurityEntry): AuditEntry {
+	const { position, at, type, userId, byId } = entry;
+	const detail = JSON.parse(entry.detail ?? "{}") as SecurityDetail;
+	return {
+		position,
+		at: at.toISOString(),
+		type,
+		userId,
+		byId,
 		address: detail.address ?? null,
 		device: detail.device ?? null,
 		sessionId: detail.sessionId ?? null,
-		note: detail.note ?? null
+		note: detail.note ?? null,
+		erased: entry.detail === null
 	};
 }
 
@@ -204,7 +226,9 @@ export async function verifyChain(
 	// Read before the entries, which may become more meanwhile.
 	const end = await readHead(db);
 	for (;;) {
-		const batch = await readEntries(db, before.position, BATCH);
+		// From below the first, where only a stranger's hand could have put one.
+		const after = entries === 0 ? -Number.MAX_SAFE_INTEGER : before.position;
+		const batch = await readEntries(db, after, BATCH);
 		for (const entry of batch) {
 			const flaw = flawOf(entry, before);
 			if (flaw) flaws.push(flaw);
@@ -220,6 +244,10 @@ export async function verifyChain(
 	}
 	if (before.position < end.position)
 		flaws.push(`entries ${before.position + 1} to ${end.position} are missing`);
+	// An entry and its head are committed together.
+	const { position: last } = await readHead(db);
+	if (before.position > last)
+		flaws.push(`entries ${last + 1} to ${before.position} are behind the head of the chain`);
 	if (noted) flaws.push(`entry ${head!.position} ${noted}`);
 	return { entries, erased, flaws: flaws.slice(0, MAX_FLAWS), head: before };
 }

@@ -7,9 +7,11 @@ import { implement } from "../../lib/service.ts";
 import { isUuid } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { repository } from "../../mixins/repository.mixin.ts";
+import { importUsers } from "./import.ts";
 import { manageUser } from "./management.ts";
 import { preferencesOf } from "./preferences.ts";
 import {
+	findAccount,
 	findPreferences,
 	findPreferencesForUpdate,
 	findUserForUpdate,
@@ -106,6 +108,19 @@ export default implement(users)({
 			const user = await this.findById(id);
 			if (!user) throw failure(users, "NOT_FOUND");
 			return user;
+		},
+
+		async find({ params: { login } }) {
+			const account = await findAccount(this.db, login);
+			const detail = "There is no user with this address or username.";
+			if (!account) throw failure(users, "NOT_FOUND", { detail });
+			return account.user;
+		},
+
+		async import({ params: { users: newcomers, dryRun }, meta }) {
+			const by = { by: requireUser(meta).id, client: meta.client };
+			const how = { dryRun, by, now: new Date() };
+			return { outcomes: await this.transaction(tx => importUsers(tx, newcomers, how)) };
 		},
 
 		async manage({ params: { id, ifMatch, ...change }, meta }) {

@@ -91,6 +91,60 @@ export async function createUser(tx: Tx, user: NewUser): Promise<User> {
 	}
 }
 
+/** Somebody as another system knew them. */
+export interface Newcomer extends NewUser, Omit<Preferences, "version"> {
+	readonly id: string;
+	readonly phone: string | null;
+	readonly createdAt: Date;
+	/** How many facts will be told of them at once. */
+	readonly facts: number;
+}
+
+/**
+ * Stores those of whom neither address nor username is taken, and answers their ids. Tells nobody.
+ */
+export async function insertUsers(tx: Tx, newcomers: readonly Newcomer[]): Promise<Set<string>> {
+	const rows = newcomers.map(({ email, username, ...user }) => ({
+		...user,
+		email,
+		username,
+		emailNormalized: normalizeLogin(email),
+		usernameNormalized: normalizeLogin(username)
+	}));
+	const inserted = await tx.query<{ id: string }>(
+		`INSERT INTO users (id, email, email_normalized, username, username_normalized, name, phone,
+		   password_hash, roles, email_verified, locale, time_zone, currency, facts, created_at)
+		 SELECT id, email, "emailNormalized", username, "usernameNormalized", name, phone,
+		   "passwordHash", roles, "emailVerified", locale, "timeZone", currency, facts, "createdAt"
+		 FROM jsonb_to_recordset($1::jsonb) AS u(id uuid, email text, "emailNormalized" text,
+		   username text, "usernameNormalized" text, name text, phone text, "passwordHash" text,
+		   roles text[], "emailVerified" boolean, locale text, "timeZone" text, currency text,
+		   facts int, "createdAt" timestamptz)
+		 ON CONFLICT DO NOTHING RETURNING id`,
+		[JSON.stringify(rows)]
+	);
+	return new Set(inserted.map(({ id }) => id));
+}
+
+/** Which of these addresses and usernames somebody has, in the form in which they are compared. */
+export async function findTaken(
+	db: Queries,
+	wished: readonly Pick<NewUser, "email" | "username">[]
+): Promise<{ readonly emails: ReadonlySet<string>; readonly usernames: ReadonlySet<string> }> {
+	const rows = await db.query<{ email: string; username: string }>(
+		`SELECT email_normalized AS email, username_normalized AS username FROM users
+		 WHERE email_normalized = ANY ($1) OR username_normalized = ANY ($2)`,
+		[
+			wished.map(({ email }) => normalizeLogin(email)),
+			wished.map(({ username }) => normalizeLogin(username))
+		]
+	);
+	return {
+		emails: new Set(rows.map(({ email }) => email)),
+		usernames: new Set(rows.map(({ username }) => username))
+	};
+}
+
 /** A user with what proves a log-in. */
 export interface Account {
 	readonly user: User;
@@ -176,6 +230,15 @@ export async function replacePassword(
 		[id, hash, current ?? null]
 	);
 	return row !== undefined;
+}
+
+/** The same password under another hash, where it still is the old one: to whoever has it, nothing has changed. */
+export async function renewHash(tx: Tx, id: string, hash: string, old: string): Promise<void> {
+	await tx.query("UPDATE users SET password_hash = $2 WHERE id = $1 AND password_hash = $3", [
+		id,
+		hash,
+		old
+	]);
 }
 
 /** The address is the user's own; tells of it where that is news. */

@@ -32,13 +32,15 @@ export interface ClusterInfo {
 
 export const newDataDir = (): string => mkdtempSync(join(tmpdir(), "valence-"));
 
-/** Runs one of our commands to its end. */
+/** Runs one of our commands to its end; `input` is what it reads from standard input. */
 export async function runCommand(
 	script: string,
 	args: readonly string[],
-	env: Record<string, string>
+	env: Record<string, string>,
+	input?: string
 ): Promise<{ code: number | null; output: string }> {
-	const child = launch(script, args, env);
+	const child = launch(script, args, env, input === undefined ? "ignore" : "pipe");
+	child.process.stdin?.end(input);
 	const code = await child.ended;
 	return { code, output: child.output() };
 }
@@ -96,7 +98,12 @@ export async function eventually(
 }
 
 /** Starts a script of ours as a process; gives what it prints and its end. */
-export function launch(script: string, args: readonly string[], env: Record<string, string>) {
+export function launch(
+	script: string,
+	args: readonly string[],
+	env: Record<string, string>,
+	stdin: "ignore" | "pipe" = "ignore"
+) {
 	const child = spawn(process.execPath, [resolve(ROOT, script), ...args], {
 		cwd: ROOT,
 		// Nothing of the machine's own configuration, and no test variables.
@@ -107,11 +114,11 @@ export function launch(script: string, args: readonly string[], env: Record<stri
 			NODE_COMPILE_CACHE: COMPILED,
 			...env
 		},
-		stdio: ["ignore", "pipe", "pipe"]
+		stdio: [stdin, "pipe", "pipe"]
 	});
 	let text = "";
 	const heard: (() => void)[] = [];
-	for (const stream of [child.stdout, child.stderr])
+	for (const stream of [child.stdout!, child.stderr!])
 		stream.setEncoding("utf8").on("data", (chunk: string) => {
 			text += chunk;
 			for (const listener of heard) listener();
