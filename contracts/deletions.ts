@@ -3,6 +3,7 @@ import { contract } from "../lib/contract.ts";
 import { Id, Params, Timestamp } from "./common.ts";
 import { CurrentPassword, passwordFailures } from "./passwords.ts";
 import { Erased } from "./personal-data.ts";
+import { REAUTHENTICATION_FAILURES } from "./reauthentication.ts";
 import { users } from "./users.ts";
 
 export const Deletion = Type.Object(
@@ -19,6 +20,7 @@ export type Deletion = Static<typeof Deletion>;
 export const deletions = contract({
 	name: "deletions",
 	failures: {
+		REAUTHENTICATION_REQUIRED: passwordFailures.REAUTHENTICATION_REQUIRED,
 		WRONG_PASSWORD: passwordFailures.WRONG_PASSWORD,
 		BUSY: passwordFailures.BUSY,
 		LAST_ADMIN: users.failures.LAST_ADMIN
@@ -27,7 +29,7 @@ export const deletions = contract({
 		request: {
 			summary: "Delete one's own account",
 			description:
-				"Ends all sessions at once; nobody can sign in to the account any more, and it cannot be taken back. Every service then erases what it knows; orders that are under way are finished first. A mail tells when it is done, what was erased, and what has to be kept without the person. The password is needed unless the account has none.",
+				"Ends all sessions at once; nobody can sign in to the account any more, and it cannot be taken back. Every service then erases what it knows; orders that are under way are finished first. A mail tells when it is done, what was erased, and what has to be kept without the person. The password is needed; an account that has none needs a session that began within the last ten minutes.",
 			access: "user",
 			rest: {
 				route: "DELETE /users/me",
@@ -38,7 +40,7 @@ export const deletions = contract({
 			},
 			params: Params({ password: Type.Optional(CurrentPassword) }),
 			result: Deletion,
-			failures: ["VALIDATION_ERROR", "WRONG_PASSWORD", "BUSY", "LAST_ADMIN"]
+			failures: ["VALIDATION_ERROR", ...REAUTHENTICATION_FAILURES, "LAST_ADMIN"]
 		}
 	},
 	events: {

@@ -2,6 +2,12 @@ import { Type } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Tokens } from "./auth.ts";
 import { Params } from "./common.ts";
+import { passwordFailures } from "./passwords.ts";
+import {
+	reauthentication,
+	REAUTHENTICATION,
+	REAUTHENTICATION_FAILURES
+} from "./reauthentication.ts";
 
 /** By which a browser that comes back from the provider is known to be the one that was sent there. */
 const BROWSER = "valence-google";
@@ -46,6 +52,9 @@ const Secret = Type.String({ description: "256 bits, base64url" });
 export const google = contract({
 	name: "google",
 	failures: {
+		WRONG_PASSWORD: passwordFailures.WRONG_PASSWORD,
+		REAUTHENTICATION_REQUIRED: passwordFailures.REAUTHENTICATION_REQUIRED,
+		BUSY: passwordFailures.BUSY,
 		GOOGLE_NOT_CONFIGURED: {
 			status: 404,
 			message: "Sign-in with Google is not switched on here."
@@ -102,7 +111,7 @@ export const google = contract({
 		begin: {
 			summary: "Go to Google, to sign in or up, or to link it",
 			description:
-				"For browsers to navigate to. Links Google to the account of whoever is signed in (by `Authorization`); browsers, which cannot send that along when they navigate, use `POST /auth/google/link`.",
+				"For browsers to navigate to. Links Google to the account of whoever has signed in (by `Authorization`) within the last ten minutes; browsers, which cannot send that along when they navigate, use `POST /auth/google/link`.",
 			access: "public",
 			rest: {
 				route: "GET /auth/google",
@@ -117,23 +126,23 @@ export const google = contract({
 				location: Address("Where the provider asks the user"),
 				browser: Secret
 			}),
-			failures: ["GOOGLE_NOT_CONFIGURED", "GOOGLE_UNAVAILABLE"]
+			failures: ["REAUTHENTICATION_REQUIRED", "GOOGLE_NOT_CONFIGURED", "GOOGLE_UNAVAILABLE"]
 		},
 		beginLink: {
 			summary: "Begin to link Google to one's own account",
-			description:
-				"The browser that got this answer goes to `url`. A page of another origin sends it with credentials, so that the browser keeps the cookie; it must be of the same site.",
+			description: `${REAUTHENTICATION} The browser that got this answer goes to \`url\`. A page of another origin sends it with credentials, so that the browser keeps the cookie; it must be of the same site.`,
 			access: "user",
 			rest: {
 				route: "POST /auth/google/link",
 				tag: "Identity",
 				setCookie,
 				cookies,
-				idempotencyKey: "refused"
+				idempotencyKey: "refused",
+				limit: { attempt: "login", failuresOnly: true }
 			},
-			params: Params({ returnTo, browser }),
+			params: Params({ returnTo, browser, ...reauthentication }),
 			result: Type.Object({ url: Address("Where the provider asks the user"), browser: Secret }),
-			failures: ["GOOGLE_NOT_CONFIGURED", "GOOGLE_UNAVAILABLE"]
+			failures: [...REAUTHENTICATION_FAILURES, "GOOGLE_NOT_CONFIGURED", "GOOGLE_UNAVAILABLE"]
 		},
 		finish: {
 			summary: "Come back from Google",

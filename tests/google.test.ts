@@ -188,7 +188,7 @@ describe("a browser that signs in with Google", () => {
 				"Content-Type": "application/json",
 				Origin: APP
 			},
-			body: JSON.stringify({ returnTo: `${APP}/account` })
+			body: JSON.stringify({ returnTo: `${APP}/account`, password: PASSWORD })
 		});
 		expect(begun.status).toBe(200);
 		expect(begun.headers.get("access-control-allow-origin")).toBe(APP);

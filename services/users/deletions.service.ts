@@ -28,7 +28,7 @@ import { eraseTraces, eraseUser } from "./erasure.ts";
 import { isActiveAdmin } from "./management.ts";
 import { dropTokens } from "./one-time-tokens.store.ts";
 import { proof, type Proof } from "./proof.mixin.ts";
-import { confirmPassword } from "./reauthentication.ts";
+import { reauthenticate } from "./reauthentication.ts";
 import { logSecurity } from "./security-log.ts";
 import { revokeSessions } from "./sessions.store.ts";
 import {
@@ -54,7 +54,7 @@ interface Asker {
 // A token may outlive its account by some minutes.
 const gone = () => commonFailure("UNAUTHENTICATED");
 
-/** Throws UNAUTHENTICATED, VALIDATION_ERROR, WRONG_PASSWORD or BUSY. */
+/** Throws UNAUTHENTICATED, VALIDATION_ERROR, REAUTHENTICATION_REQUIRED, WRONG_PASSWORD or BUSY. */
 async function confirm(
 	proven: Pick<Proof, "passwords"> & { readonly db: Database },
 	password: string | undefined,
@@ -62,13 +62,11 @@ async function confirm(
 ): Promise<void> {
 	const hash = await findPasswordHash(proven.db, requireUser(meta).id);
 	if (hash === undefined) throw gone();
-	// Who signs in otherwise has no password that could be asked for.
-	if (hash === null) return;
-	if (password === undefined)
+	if (hash !== null && password === undefined)
 		throw commonFailure("VALIDATION_ERROR", {
 			errors: [{ field: "password", code: "required", message: "is required" }]
 		});
-	await confirmPassword(proven, password, meta);
+	await reauthenticate(proven, password, meta);
 }
 
 const told = ({ id, status, requestedAt }: StoredDeletion): Deletion => ({

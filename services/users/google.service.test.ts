@@ -497,11 +497,28 @@ describe("sign-in with Google", () => {
 
 		it("begins with an address for the page, where the browser cannot be sent along", async () => {
 			const { user, identity } = await withPassword();
-			const begun = await node.call("google.beginLink", { returnTo: `${APP}/in` }, identity);
+			const begun = await node.call(
+				"google.beginLink",
+				{ returnTo: `${APP}/in`, password: PASSWORD },
+				identity
+			);
 			const person = stranger();
 			const back = { ...(await backFrom(begun.url, person)), browser: begun.browser };
 			expect(await fragmentOf(back)).toBe("linked");
 			expect(await identitiesOf(user.id)).toMatchObject([{ subject: person.sub }]);
+		});
+
+		it("asks for the password, or for a session that began just now", async () => {
+			const { user, identity } = await withPassword();
+			await refused(node.call("google.beginLink", {}, identity), "REAUTHENTICATION_REQUIRED", 403);
+			const wrong = { password: "not this one" };
+			await refused(node.call("google.beginLink", wrong, identity), "WRONG_PASSWORD", 403);
+			await sql(
+				"UPDATE session SET created_at = created_at - interval '10 minutes' WHERE id = $1",
+				[identity.sessionId]
+			);
+			await refused(node.call("google.begin", {}, identity), "REAUTHENTICATION_REQUIRED", 403);
+			expect(await identitiesOf(user.id)).toEqual([]);
 		});
 
 		it("is refused in another browser than the one that began", async () => {

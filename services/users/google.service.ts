@@ -19,6 +19,7 @@ import { removeIdentity } from "./identities.store.ts";
 import { OpenIdProvider, type ProviderAnswer } from "./openid-provider.ts";
 import { takeCode } from "./pending-sign-ins.store.ts";
 import { proof } from "./proof.mixin.ts";
+import { reauthenticate, requireYoungSession } from "./reauthentication.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf } from "./session.ts";
 import { openSignedIn, tokensOf, UNKNOWN_CLIENT } from "./sign-in.ts";
@@ -37,12 +38,17 @@ const abroad = () =>
 export default implement(google)({
 	mixins: [events("users"), proof(), abroad()],
 	actions: {
-		async begin({ params, meta: { user } }) {
+		async begin({ params, meta }) {
+			const { user } = meta;
+			this.provider.requireConfigured();
+			if (user) await requireYoungSession(this.db, meta);
 			return begin(this, params, user ? { userId: user.id, sessionId: user.sessionId } : null);
 		},
 
-		async beginLink({ params, meta }) {
+		async beginLink({ params: { password, ...params }, meta }) {
 			const { id: userId, sessionId } = requireUser(meta);
+			this.provider.requireConfigured();
+			await reauthenticate(this, password, meta);
 			const { location: url, browser } = await begin(this, params, { userId, sessionId });
 			return { url, browser };
 		},

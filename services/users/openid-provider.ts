@@ -57,6 +57,11 @@ export class OpenIdProvider {
 		this.#redirectUri = `${publicUrl(config)}/api/v1/auth/google/callback`;
 	}
 
+	/** Throws GOOGLE_NOT_CONFIGURED. */
+	requireConfigured(): void {
+		if (this.#config.GOOGLE_CLIENT_ID === undefined) throw failure(google, "GOOGLE_NOT_CONFIGURED");
+	}
+
 	/**
 	 * Where to send a browser so that the provider asks its user. Throws GOOGLE_NOT_CONFIGURED or
 	 * GOOGLE_UNAVAILABLE.
@@ -118,7 +123,7 @@ export class OpenIdProvider {
 
 	/** What the provider tells of itself; the last word where it does not answer now. */
 	async #configuration(): Promise<client.Configuration> {
-		if (this.#config.GOOGLE_CLIENT_ID === undefined) throw failure(google, "GOOGLE_NOT_CONFIGURED");
+		this.requireConfigured();
 		const known = this.#discovered;
 		if (known && Date.now() < known.goodUntil) return known.configuration;
 		this.#discovering ??= this.#discover().finally(() => (this.#discovering = undefined));

@@ -29,6 +29,16 @@ export async function reauthenticate(
 }
 
 /**
+ * Has the caller's session be one that began just now, for what takes no password along. Throws
+ * REAUTHENTICATION_REQUIRED.
+ */
+export async function requireYoungSession(db: Database, meta: Meta): Promise<void> {
+	const { id, sessionId } = requireUser(meta);
+	if (!(await isYoungSession(db, id, sessionId, FRESH_MINUTES)))
+		throw failure(passwords, "REAUTHENTICATION_REQUIRED");
+}
+
+/**
  * The hash of the caller's current password, which this is. Throws WRONG_PASSWORD, also where there is
  * none (and writes it down), or BUSY.
  */

@@ -218,6 +218,9 @@ export async function purgeSessions(db: Queries): Promise<number> {
 	const spent: Record<string, string> = {
 		refresh_token: "expires_at < now()",
 		one_time_token: "expires_at < now()",
+		pending_sign_in: "expires_at < now()",
+		sign_in_code: "expires_at < now()",
+		passkey_challenge: "expires_at < now()",
 		session: `least(revoked_at, expires_at) < now() - interval '${KEPT_DAYS} days'
 			OR (last_used_at < now() - make_interval(secs => ${IDLE_SECONDS}) - interval '${KEPT_DAYS} days')`
 	};

@@ -413,7 +413,7 @@ export interface paths {
 		};
 		/**
 		 * Go to Google, to sign in or up, or to link it
-		 * @description For browsers to navigate to. Links Google to the account of whoever is signed in (by `Authorization`); browsers, which cannot send that along when they navigate, use `POST /auth/google/link`.
+		 * @description For browsers to navigate to. Links Google to the account of whoever has signed in (by `Authorization`) within the last ten minutes; browsers, which cannot send that along when they navigate, use `POST /auth/google/link`.
 		 */
 		get: operations["google.begin"];
 		put?: never;
@@ -436,7 +436,7 @@ export interface paths {
 		put?: never;
 		/**
 		 * Begin to link Google to one's own account
-		 * @description The browser that got this answer goes to `url`. A page of another origin sends it with credentials, so that the browser keeps the cookie; it must be of the same site.
+		 * @description Needs the current password; of an account that has none, a session that began within the last ten minutes. The browser that got this answer goes to `url`. A page of another origin sends it with credentials, so that the browser keeps the cookie; it must be of the same site.
 		 */
 		post: operations["google.beginLink"];
 		delete?: never;
@@ -498,7 +498,7 @@ export interface paths {
 		post?: never;
 		/**
 		 * Delete one's own account
-		 * @description Ends all sessions at once; nobody can sign in to the account any more, and it cannot be taken back. Every service then erases what it knows; orders that are under way are finished first. A mail tells when it is done, what was erased, and what has to be kept without the person. The password is needed unless the account has none.
+		 * @description Ends all sessions at once; nobody can sign in to the account any more, and it cannot be taken back. Every service then erases what it knows; orders that are under way are finished first. A mail tells when it is done, what was erased, and what has to be kept without the person. The password is needed; an account that has none needs a session that began within the last ten minutes.
 		 */
 		delete: operations["deletions.request"];
 		options?: never;
@@ -4272,6 +4272,15 @@ export interface operations {
 			};
 			400: components["responses"]["BAD_REQUEST"];
 			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			/** @description `GOOGLE_NOT_CONFIGURED`: Sign-in with Google is not switched on here. */
 			404: {
 				headers: {
@@ -4392,7 +4401,8 @@ export interface operations {
 			content: {
 				/**
 				 * @example {
-				 *       "returnTo": "/docs"
+				 *       "returnTo": "/docs",
+				 *       "password": "correct horse battery"
 				 *     }
 				 */
 				"application/json": {
@@ -4401,6 +4411,8 @@ export interface operations {
 					 * @example /docs
 					 */
 					returnTo?: string;
+					/** @example correct horse battery */
+					password?: string;
 				};
 			};
 		};
@@ -4448,6 +4460,19 @@ export interface operations {
 				};
 			};
 			401: components["responses"]["UNAUTHENTICATED"];
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			/** @description `GOOGLE_NOT_CONFIGURED`: Sign-in with Google is not switched on here. */
 			404: {
 				headers: {
@@ -4467,7 +4492,9 @@ export interface operations {
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
 			/**
-			 * @description `GOOGLE_UNAVAILABLE`: Google does not answer as it should. Try again in a moment, or sign in otherwise.
+			 * @description `BUSY`: Too many sign-ins at once. Try again in a moment.
+			 *
+			 *     `GOOGLE_UNAVAILABLE`: Google does not answer as it should. Try again in a moment, or sign in otherwise.
 			 *
 			 *     `UNAVAILABLE`: A part of the system does not answer. Try again in a moment.
 			 *
@@ -4850,7 +4877,11 @@ export interface operations {
 			};
 			400: components["responses"]["BAD_REQUEST"];
 			401: components["responses"]["UNAUTHENTICATED"];
-			/** @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset. */
+			/**
+			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
+			 *
+			 *     `REAUTHENTICATION_REQUIRED`: Show that it is still you: send your current password or, where you have none, sign in again first.
+			 */
 			403: {
 				headers: {
 					[name: string]: unknown;
