@@ -160,6 +160,7 @@ export const passkeys = contract({
 			rest: {
 				route: "POST /auth/passkeys/options",
 				tag: "Identity",
+				idempotencyKey: "refused",
 				limit: { attempt: "login" }
 			},
 			params: Params(reauthentication),

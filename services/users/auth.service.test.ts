@@ -236,14 +236,14 @@ describe("auth", () => {
 				expect(await hashOfUser(id)).toMatch(/^\$argon2id\$/);
 			});
 
-			it("leaves a password alone that was changed meanwhile", async () => {
+			it("is of no use where the password was changed meanwhile, and leaves that alone", async () => {
 				const { who, id } = await moved();
 				const other = await argon2.hash("another password");
 				jest.mocked(argon2.hash).mockImplementationOnce(async (password, options) => {
 					await sql("UPDATE users SET password_hash = $2 WHERE id = $1", [id, other]);
 					return jest.requireActual<typeof argon2>("@node-rs/argon2").hash(password, options);
 				});
-				await login(who);
+				await expect(login(who)).rejects.toMatchObject({ type: "INVALID_CREDENTIALS" });
 				expect(await hashOfUser(id)).toBe(other);
 			});
 

@@ -1,4 +1,6 @@
 import { auth } from "../../contracts/auth.ts";
+import type { Actions } from "../../contracts/index.ts";
+import type { User } from "../../contracts/users.ts";
 import { decodeCursor, encodeCursor, isTimestamp, type Listing } from "../../lib/cursor.ts";
 import type { Database, Tx } from "../../lib/database.ts";
 import type { Encryption } from "../../lib/encryption.ts";
@@ -6,8 +8,8 @@ import { failure } from "../../lib/failure.ts";
 import { requireUser, type ClientInfo } from "../../lib/identity.ts";
 import { implement } from "../../lib/service.ts";
 import { isUuid } from "../../lib/uuid.ts";
-import { events } from "../../mixins/events.mixin.ts";
-import { proof } from "./proof.mixin.ts";
+import { events, type DatabaseMethods } from "../../mixins/events.mixin.ts";
+import { proof, type Proof } from "./proof.mixin.ts";
 import { sessionPurge } from "./purge.mixin.ts";
 import { useSecondFactor, type SecondFactor } from "./second-factor.ts";
 import { logSecurity } from "./security-log.ts";
@@ -21,7 +23,14 @@ import {
 } from "./sessions.store.ts";
 import { openSignedIn, tokensOf, UNKNOWN_CLIENT, type Opened } from "./sign-in.ts";
 import { isCommonPassword } from "./user.ts";
-import { createUser, findAccount, findUser, renewHash, type Account } from "./users.store.ts";
+import {
+	createUser,
+	findAccount,
+	findProvenForUpdate,
+	findUser,
+	renewHash,
+	type Account
+} from "./users.store.ts";
 import { requestVerification } from "./verification.ts";
 
 /** A session of somebody, renewed. */
@@ -78,6 +87,16 @@ const REFUSALS: Record<SecondFactor, SecondFactorRefusal | null> = {
 	paused: "SECOND_FACTOR_PAUSED"
 };
 
+/** The account is not the one any more that the password was proven for. */
+const STALE = Symbol("stale");
+const MAX_ATTEMPTS = 3;
+
+/** Somebody who has signed in. */
+interface SignedIn {
+	readonly user: User;
+	readonly opened: Opened;
+}
+
 /** What is shown beside the right password, and the hash of today's kind that it gets where it has none. */
 interface Shown {
 	readonly code: string | undefined;
@@ -86,27 +105,57 @@ interface Shown {
 
 /**
  * Signs in somebody whose password is right, or answers why not: what is thrown would undo that it is
- * written down. Throws INVALID_CREDENTIALS where the user may not sign in (any more).
+ * written down. STALE where it was proven against a hash that is not the account's any more, or who may
+ * sign in has changed.
  */
 async function openByPassword(
 	tx: Tx,
-	{ user, passwordHash }: Account,
+	{ user: { id: userId }, passwordHash }: Account,
 	{ code, renewed }: Shown,
 	client: ClientInfo,
 	encryption: Encryption
-): Promise<Opened | SecondFactorRefusal> {
-	const userId = user.id;
+): Promise<SignedIn | SecondFactorRefusal | typeof STALE> {
+	// Read again: while the password was hashed it may have been changed, and rights taken away.
+	const user = await findProvenForUpdate(tx, userId, passwordHash!);
+	if (!user) return STALE;
 	const factor = await useSecondFactor(tx, userId, code, encryption, new Date());
 	const refusal = REFUSALS[factor];
-	if (refusal && factor !== "missing")
-		await logSecurity(tx, { type: "two-factor-failed", userId, client });
-	if (refusal) return refusal;
+	if (refusal) {
+		const note = factor === "missing" ? "without a code" : undefined;
+		await logSecurity(tx, { type: "two-factor-failed", userId, client, note });
+		return refusal;
+	}
 	if (renewed !== undefined) await renewHash(tx, userId, renewed, passwordHash!);
 	const opened = await openSignedIn(tx, user, "password", client);
 	const { sessionId } = opened;
 	if (factor === "recovery-code")
 		await logSecurity(tx, { type: "recovery-code-used", userId, client, sessionId });
-	return opened;
+	return { user, opened };
+}
+
+/** What a log-in needs of the service. */
+type Self = Proof & DatabaseMethods;
+
+/** Throws INVALID_CREDENTIALS, or what the second factor is refused by. */
+async function tryLogin(
+	self: Self,
+	{ login, password, code }: Actions["auth.login"]["params"],
+	client: ClientInfo
+): Promise<SignedIn | typeof STALE> {
+	const account = await findAccount(self.db, login);
+	const proven = await self.passwords.verify(account?.passwordHash, password);
+	if (!account || !proven || account.user.status !== "active") {
+		// For nobody as well: it would be seen by the time that it takes.
+		const userId = account?.user.id ?? null;
+		await self.transaction(tx => logSecurity(tx, { type: "sign-in-failed", userId, client }));
+		throw failure(auth, "INVALID_CREDENTIALS");
+	}
+	const renewed = await self.passwords.renewed(account.passwordHash!, password);
+	const outcome = await self.transaction(tx =>
+		openByPassword(tx, account, { code, renewed }, client, self.encryption)
+	);
+	if (typeof outcome === "string") throw failure(auth, outcome);
+	return outcome;
 }
 
 /** Throws INVALID_CURSOR for what no page of this list gave. */
@@ -147,21 +196,13 @@ export default implement(auth)({
 			});
 		},
 
-		async login({ params: { login, password, code }, meta: { client = UNKNOWN_CLIENT } }) {
-			const account = await findAccount(this.db, login);
-			const proven = await this.passwords.verify(account?.passwordHash, password);
-			if (!account || !proven || account.user.status !== "active") {
-				// For nobody as well: it would be seen by the time that it takes.
-				const userId = account?.user.id ?? null;
-				await this.transaction(tx => logSecurity(tx, { type: "sign-in-failed", userId, client }));
-				throw failure(auth, "INVALID_CREDENTIALS");
+		async login({ params, meta: { client = UNKNOWN_CLIENT } }) {
+			// Again where the account has changed meanwhile: perhaps another log-in has renewed the hash.
+			for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+				const outcome = await tryLogin(this, params, client);
+				if (outcome !== STALE) return tokensOf(outcome.user, outcome.opened, this.keys);
 			}
-			const renewed = await this.passwords.renewed(account.passwordHash!, password);
-			const opened = await this.transaction(tx =>
-				openByPassword(tx, account, { code, renewed }, client, this.encryption)
-			);
-			if (typeof opened === "string") throw failure(auth, opened);
-			return tokensOf(account.user, opened, this.keys);
+			throw failure(auth, "BUSY");
 		},
 
 		async refresh({ params: { refreshToken }, meta: { client = UNKNOWN_CLIENT } }) {

@@ -24,7 +24,7 @@ import {
 	storeAnswers,
 	type StoredDeletion
 } from "./deletions.store.ts";
-import { eraseTraces, eraseUser } from "./erasure.ts";
+import { eraseTraces, eraseUser, forgetWishes } from "./erasure.ts";
 import { isActiveAdmin } from "./management.ts";
 import { dropTokens } from "./one-time-tokens.store.ts";
 import { proof, type Proof } from "./proof.mixin.ts";
@@ -34,6 +34,7 @@ import { revokeSessions } from "./sessions.store.ts";
 import {
 	countFact,
 	findPasswordHash,
+	findUser,
 	findUserForUpdate,
 	hasOtherAdmin,
 	recordFact,
@@ -80,8 +81,9 @@ async function requestDeletion(
 	tx: Tx,
 	{ userId, sessionId, client }: Asker
 ): Promise<StoredDeletion> {
-	// Before the user's own row, as all who change admins do it.
-	const othersRemain = await hasOtherAdmin(tx, userId);
+	const found = await findUser(tx, userId);
+	// Before the user's own row, as all who change admins do it; and only then, since it stops them all.
+	const othersRemain = found && isActiveAdmin(found) ? await hasOtherAdmin(tx, userId) : false;
 	const user = await findUserForUpdate(tx, userId);
 	if (!user) throw gone();
 	const before = await findDeletionOf(tx, userId);
@@ -111,6 +113,8 @@ async function takeAnswer(
 }
 
 async function finish(tx: Tx, { id: deletionId, userId, answers }: StoredDeletion): Promise<void> {
+	// Before the user is locked: the job that looks a wish up locks the job first.
+	await forgetWishes(tx, userId);
 	const version = await countFact(tx, userId);
 	if (version === undefined) throw new Error(`There is no user ${userId} to be deleted.`);
 	const own = await eraseUser(tx, userId);

@@ -7,7 +7,7 @@ import { tokenOfHash } from "./one-time-token.ts";
 import { findLiveToken, useToken } from "./one-time-tokens.store.ts";
 import { proof } from "./proof.mixin.ts";
 import { logSecurity } from "./security-log.ts";
-import { findUser, markVerified } from "./users.store.ts";
+import { findUserForUpdate, markVerified } from "./users.store.ts";
 import { requestVerification } from "./verification.ts";
 
 export default implement(emails)({
@@ -26,7 +26,7 @@ export default implement(emails)({
 		async requestVerification({ meta }) {
 			const { id } = requireUser(meta);
 			await this.transaction(async tx => {
-				const user = await findUser(tx, id);
+				const user = await findUserForUpdate(tx, id);
 				if (!user || user.emailVerified) throw failure(emails, "EMAIL_ALREADY_VERIFIED");
 				await requestVerification(tx, user, this.keys);
 			});

@@ -46,7 +46,7 @@ export async function exportOf(
 }
 
 /** A reset that was asked for under this address is written down under it for some days. */
-const forgetWishes = (tx: Tx, userId: string): Promise<unknown> =>
+export const forgetWishes = (tx: Tx, userId: string): Promise<unknown> =>
 	tx.query(
 		`DELETE FROM job USING users u WHERE job.kind = 'password-reset' AND u.id = $1
 		   AND lower(btrim(normalize(job.payload->>'email', NFKC))) IN (u.email_normalized, u.username_normalized)`,
@@ -61,7 +61,6 @@ export async function eraseTraces(tx: Tx, userId: string): Promise<number> {
 
 /** Erases the user, and with it all that refers to it; address and username are free again. */
 export async function eraseUser(tx: Tx, userId: string): Promise<Erased> {
-	await forgetWishes(tx, userId);
 	const events = await eraseTraces(tx, userId);
 	const sessions = await deleteUser(tx, userId);
 	return {

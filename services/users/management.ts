@@ -4,6 +4,7 @@ import type { Tx } from "../../lib/database.ts";
 import { failure, requireVersion } from "../../lib/failure.ts";
 import type { ClientInfo } from "../../lib/identity.ts";
 import { findDeletionOf } from "./deletions.store.ts";
+import { dropTokens } from "./one-time-tokens.store.ts";
 import { logSecurity } from "./security-log.ts";
 import { revokeSessions } from "./sessions.store.ts";
 import { findUserForUpdate, hasOtherAdmin, recordFact, updateUser } from "./users.store.ts";
@@ -48,6 +49,7 @@ export async function manageUser(
 	if (otherStatus && status === "disabled")
 		await recordFact(tx, id, "user.disabled.v1", { userId: id });
 	else if (otherStatus) await recordFact(tx, id, "user.enabled.v1", { userId: id });
+	if (status === "disabled") await dropTokens(tx, id);
 	await revokeSessions(tx, { userId: id }, status === "disabled" ? "disabled" : "roles-changed");
 	if (otherRoles)
 		await logSecurity(tx, {

@@ -6,8 +6,12 @@ import { uuidv7 } from "../../lib/uuid.ts";
 import { LINK_MINUTES, tokenOf, type Purpose } from "./one-time-token.ts";
 import { hashOf } from "./session.ts";
 import { normalizeLogin } from "./user.ts";
+import { findUserForUpdate } from "./users.store.ts";
 
-/** Issues a token, in place of an earlier one, bound to the user's address; answers its id. */
+/**
+ * Issues a token, in place of an earlier one, bound to the address of the user, who is locked; answers its
+ * id.
+ */
 export async function issueToken(
 	tx: Tx,
 	{ id: userId, email }: Pick<User, "id" | "email">,
@@ -54,12 +58,20 @@ export const isGood = async (db: Queries, token: string, purpose: Purpose): Prom
 		purpose
 	])) !== undefined;
 
-/** Uses a token, and answers whose it was; undefined where it does not work. Of many at once, one succeeds. */
+/**
+ * Uses a token, and answers whose it was, who is locked from here on; undefined where it does not work. Of
+ * many at once, one succeeds.
+ */
 export async function useToken(
 	tx: Tx,
 	token: string,
 	purpose: Purpose
 ): Promise<string | undefined> {
+	const found = await tx.one<{ userId: string }>(
+		`SELECT user_id AS "userId" FROM one_time_token WHERE hash = $1`,
+		[hashOf(token)]
+	);
+	if (!found || !(await findUserForUpdate(tx, found.userId))) return undefined;
 	const row = await tx.one<{ userId: string }>(
 		`DELETE FROM one_time_token t USING users u WHERE ${WORKS} RETURNING t.user_id AS "userId"`,
 		[hashOf(token), purpose]
@@ -67,7 +79,10 @@ export async function useToken(
 	return row?.userId;
 }
 
-/** No link that was mailed to the user works any more. */
-export async function dropTokens(tx: Tx, userId: string): Promise<void> {
-	await tx.query("DELETE FROM one_time_token WHERE user_id = $1", [userId]);
+/** No link of a purpose, or none at all, that was mailed to the user works any more. */
+export async function dropTokens(tx: Tx, userId: string, purpose?: Purpose): Promise<void> {
+	await tx.query(
+		"DELETE FROM one_time_token WHERE user_id = $1 AND purpose = coalesce($2, purpose)",
+		[userId, purpose ?? null]
+	);
 }

@@ -44,10 +44,10 @@ export async function openByPasskey(
 		return undefined;
 	};
 	if (!passkey || !assertion) return refuse("passkey");
+	const user = await findUserForUpdate(tx, passkey.userId);
+	if (user?.status !== "active") return refuse("passkey");
 	// One of two devices with the same key signs in, and who knows which.
 	if (!(await countUse(tx, passkey.id, assertion)))
 		return refuse("passkey, whose counter has not gone on");
-	const user = await findUserForUpdate(tx, passkey.userId);
-	if (user?.status !== "active") return refuse("passkey");
 	return { user, opened: await openSignedIn(tx, user, "passkey", client) };
 }

@@ -29,7 +29,7 @@ import { reauthenticate } from "./reauthentication.ts";
 import { relyingPartyOf, type RelyingParty } from "./relying-party.ts";
 import { logSecurity } from "./security-log.ts";
 import { tokensOf, UNKNOWN_CLIENT } from "./sign-in.ts";
-import { findUser, recordFact } from "./users.store.ts";
+import { findUser, findUserForUpdate, recordFact } from "./users.store.ts";
 import { hasWayIn } from "./ways-in.ts";
 
 const MAX_PASSKEYS = 20;
@@ -51,6 +51,7 @@ function requireParty(broker: ServiceBroker): RelyingParty {
 /** Stores a passkey that was made as it was asked for, tells of it and writes it down. */
 async function keep(tx: Tx, meta: Meta, name: string, made: NewPasskey): Promise<Passkey> {
 	const { id: userId, sessionId } = requireUser(meta);
+	await findUserForUpdate(tx, userId);
 	const passkey = await addPasskey(tx, userId, name, made);
 	if (!passkey) throw failure(passkeys, "INVALID_PASSKEY");
 	await recordFact(tx, userId, "user.passkey-added.v1", { userId, passkeyId: passkey.id });
@@ -65,6 +66,7 @@ async function keep(tx: Tx, meta: Meta, name: string, made: NewPasskey): Promise
 /** Removes one of the caller's passkeys, unless nothing to sign in by would be left. */
 async function drop(tx: Tx, meta: Meta, passkeyId: string, config: Config): Promise<void> {
 	const { id: userId, sessionId } = requireUser(meta);
+	await findUserForUpdate(tx, userId);
 	const note = await removePasskey(tx, userId, passkeyId);
 	if (note === undefined) throw failure(passkeys, "NOT_FOUND");
 	await recordFact(tx, userId, "user.passkey-removed.v1", { userId, passkeyId });

@@ -1,4 +1,4 @@
-/** Passkeys in SQL, and the challenges that wait for an answer. Whoever locks a passkey and its user takes the passkey first. */
+/** Passkeys in SQL, and the challenges that wait for an answer. Whoever locks a passkey and its user takes the user first. */
 import { randomBytes } from "node:crypto";
 import type { Passkey } from "../../contracts/passkeys.ts";
 import type { Queries, Tx } from "../../lib/database.ts";

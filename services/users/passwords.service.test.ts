@@ -154,6 +154,13 @@ describe("passwords", () => {
 			expect(revoked!.data).toMatchObject({ reason: "logout-all", cause: "password-changed" });
 		});
 
+		it("end the links that were mailed before", async () => {
+			const ada = await people.signedIn();
+			const link = await forgot(ada);
+			await change(ada, PASSWORD);
+			await expect(reset(link, PASSWORD)).rejects.toMatchObject(invalid);
+		});
+
 		it("refuses a wrong one, and writes that down", async () => {
 			const ada = await people.signedIn();
 			await expect(change(ada, "wrong")).rejects.toMatchObject({

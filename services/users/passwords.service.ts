@@ -7,13 +7,20 @@ import { uuidv7 } from "../../lib/uuid.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { jobs, type JobKind } from "../../mixins/jobs.mixin.ts";
 import type { SigningKeys } from "../../lib/signing-keys.ts";
-import { isGood, issueToken, useToken } from "./one-time-tokens.store.ts";
+import { evict } from "./eviction.ts";
+import { dropTokens, isGood, issueToken, useToken } from "./one-time-tokens.store.ts";
 import { proof, signingKeysOf } from "./proof.mixin.ts";
 import { confirmPassword } from "./reauthentication.ts";
 import { logSecurity } from "./security-log.ts";
 import { revokeSessions } from "./sessions.store.ts";
 import { isCommonPassword } from "./user.ts";
-import { findAccount, markVerified, recordFact, replacePassword } from "./users.store.ts";
+import {
+	findAccount,
+	findUserForUpdate,
+	markVerified,
+	recordFact,
+	replacePassword
+} from "./users.store.ts";
 
 /** A wish for a reset, as it waits: by whom nobody has looked up yet. */
 interface Wish {
@@ -24,11 +31,12 @@ interface Wish {
 /** Issues the link and tells of it, where there is somebody with this address who may sign in. */
 async function grant(tx: Tx, { email, client }: Wish, keys: SigningKeys): Promise<void> {
 	const account = await findAccount(tx, email);
-	if (account?.user.status !== "active") return;
-	const { id: userId, username, name } = account.user;
+	const user = account && (await findUserForUpdate(tx, account.user.id));
+	if (user?.status !== "active") return;
+	const { id: userId, username, name } = user;
 	// A username may look like an address; the mail goes to the account's own.
-	const tokenId = await issueToken(tx, account.user, "reset-password", keys);
-	const told = { userId, tokenId, email: account.user.email, username, name };
+	const tokenId = await issueToken(tx, user, "reset-password", keys);
+	const told = { userId, tokenId, email: user.email, username, name };
 	await recordFact(tx, userId, "user.password-reset-requested.v1", told);
 	await logSecurity(tx, { type: "password-reset-requested", userId, client });
 }
@@ -68,8 +76,8 @@ export default implement(passwords)({
 				const userId = await useToken(tx, token, "reset-password");
 				if (!userId) throw failure(passwords, "INVALID_TOKEN");
 				await replacePassword(tx, userId, hash);
-				// Whoever has the link has the address.
-				await markVerified(tx, userId);
+				// Whoever has the link has the address. Who had the account until now may be somebody else.
+				if (await markVerified(tx, userId)) await evict(tx, userId, client);
 				await recordFact(tx, userId, "user.password-changed.v1", { userId, by: "reset" });
 				await revokeSessions(tx, { userId }, "password-reset");
 				await logSecurity(tx, { type: "password-reset", userId, client });
@@ -86,6 +94,7 @@ export default implement(passwords)({
 				if (!(await replacePassword(tx, userId, hash, current)))
 					throw failure(passwords, "WRONG_PASSWORD");
 				await recordFact(tx, userId, "user.password-changed.v1", { userId, by: "change" });
+				await dropTokens(tx, userId, "reset-password");
 				await revokeSessions(tx, { userId, except: sessionId }, "password-changed");
 				await logSecurity(tx, {
 					type: "password-changed",

@@ -19,7 +19,7 @@ import {
 	removeTwoFactor,
 	replaceRecoveryCodes
 } from "./two-factor.store.ts";
-import { findUser, recordFact } from "./users.store.ts";
+import { findUser, findUserForUpdate, recordFact } from "./users.store.ts";
 
 /** New recovery codes in place of the earlier ones. */
 async function issueRecoveryCodes(tx: Tx, userId: string): Promise<string[]> {
@@ -53,6 +53,7 @@ export default implement(twoFactor)({
 			const step = stepOf(secret, code, new Date());
 			if (step === undefined) throw failure(twoFactor, "WRONG_CODE");
 			return this.transaction(async tx => {
+				await findUserForUpdate(tx, userId);
 				if (!(await confirmEnrolment(tx, userId, pending, step)))
 					throw failure(twoFactor, "NO_ENROLMENT");
 				const recoveryCodes = await issueRecoveryCodes(tx, userId);
@@ -67,6 +68,7 @@ export default implement(twoFactor)({
 			const { id: userId, sessionId } = requireUser(meta);
 			await reauthenticate(this, password, meta);
 			return this.transaction(async tx => {
+				await findUserForUpdate(tx, userId);
 				if (!(await lockTotp(tx, userId))) throw failure(twoFactor, "TWO_FACTOR_OFF");
 				const recoveryCodes = await issueRecoveryCodes(tx, userId);
 				const { client } = meta;
@@ -79,6 +81,7 @@ export default implement(twoFactor)({
 			const { id: userId, sessionId } = requireUser(meta);
 			await reauthenticate(this, password, meta);
 			await this.transaction(async tx => {
+				await findUserForUpdate(tx, userId);
 				if (!(await removeTwoFactor(tx, userId))) throw failure(twoFactor, "TWO_FACTOR_OFF");
 				await recordFact(tx, userId, "user.two-factor-disabled.v1", { userId });
 				const { client } = meta;

@@ -1,4 +1,4 @@
-/** Second factors in SQL. Whoever locks several of these rows takes them in this order: totp, recovery_code, users. */
+/** Second factors in SQL. Whoever locks several of these rows takes them in this order: users, totp, recovery_code. */
 import type { TwoFactor } from "../../contracts/two-factor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 

@@ -52,6 +52,17 @@ describe("users", () => {
 			]);
 		});
 
+		it("is told of, and gets another version, only where something is other than before", async () => {
+			const { identity, user } = await people.signedIn();
+			const same = { username: user.username, name: null };
+			expect(await node.call("users.update", {}, identity)).toEqual(user);
+			expect(await node.call("users.update", same, identity)).toEqual(user);
+			expect(
+				await node.call("users.updatePreferences", { currency: "EUR" }, identity)
+			).toMatchObject({ version: 1 });
+			expect(await people.factsOf(user.id)).not.toContain("user.preferences-changed.v1");
+		});
+
 		it("takes no username that is somebody else's, in whatever case", async () => {
 			const [ada, bob] = [await people.signedIn(), await people.signedIn()];
 			await expect(

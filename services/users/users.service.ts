@@ -33,6 +33,12 @@ function lastOf(listing: Listing, cursor: string): string {
 	return id;
 }
 
+/** Whether everything that is wished is so already: then nothing is told, and nobody's version is stale. */
+const isNoChange = <T extends object>(before: T, wished: Partial<T>): boolean =>
+	Object.entries(wished).every(
+		([name, value]) => value === undefined || before[name as keyof T] === value
+	);
+
 /** Changes one's own profile, and tells of it where others know that part. */
 async function changeProfile(
 	tx: Tx,
@@ -43,6 +49,7 @@ async function changeProfile(
 	const before = await findUserForUpdate(tx, userId);
 	if (!before) throw gone();
 	requireVersion(ifMatch, before.version);
+	if (isNoChange(before, change)) return before;
 	const after = await updateUser(tx, userId, change);
 	const { username, name } = after;
 	if (username !== before.username || name !== before.name)
@@ -86,7 +93,9 @@ export default implement(users)({
 				const before = await findPreferencesForUpdate(tx, userId);
 				if (!before) throw gone();
 				requireVersion(ifMatch, before.version);
-				const after = await updatePreferences(tx, userId, preferencesOf(before, wish));
+				const wished = preferencesOf(before, wish);
+				if (isNoChange(before, wished)) return before;
+				const after = await updatePreferences(tx, userId, wished);
 				const { version: _, ...told } = after;
 				await recordFact(tx, userId, "user.preferences-changed.v1", { userId, ...told });
 				return after;

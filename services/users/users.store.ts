@@ -152,6 +152,22 @@ export interface Account {
 	readonly passwordHash: string | null;
 }
 
+/**
+ * The user locked, with the hash that the password was proven against while nothing was; undefined where
+ * it is another one by now, or the user may not sign in any more.
+ */
+export async function findProvenForUpdate(
+	tx: Tx,
+	id: string,
+	passwordHash: string
+): Promise<User | undefined> {
+	const row = await tx.one<UserRow>(
+		`SELECT ${COLUMNS} FROM users WHERE id = $1 AND password_hash = $2 AND status = 'active' FOR UPDATE`,
+		[id, passwordHash]
+	);
+	return row && toUser(row);
+}
+
 /** The account whose e-mail address or username this is. */
 export async function findAccount(db: Queries, login: string): Promise<Account | undefined> {
 	const row = await db.one<UserRow & Pick<Account, "passwordHash">>(
@@ -170,7 +186,11 @@ export async function findUser(db: Queries, id: string): Promise<User | undefine
 	return row && toUser(row);
 }
 
-/** The same, locked until the transaction ends. */
+/**
+ * The same, locked until the transaction ends. Whoever locks a user and something of theirs (a session, a
+ * token, a passkey, a second factor) takes the user first, and the record of security events last: so
+ * nobody waits for another in a circle.
+ */
 export async function findUserForUpdate(tx: Tx, id: string): Promise<User | undefined> {
 	const row = await tx.one<UserRow>(`SELECT ${COLUMNS} FROM users WHERE id = $1 FOR UPDATE`, [id]);
 	return row && toUser(row);
@@ -241,14 +261,15 @@ export async function renewHash(tx: Tx, id: string, hash: string, old: string): 
 	]);
 }
 
-/** The address is the user's own; tells of it where that is news. */
-export async function markVerified(tx: Tx, id: string): Promise<void> {
+/** The address is the user's own; tells of it, and answers true, where that is news. */
+export async function markVerified(tx: Tx, id: string): Promise<boolean> {
 	const row = await tx.one(
 		`UPDATE users SET email_verified = true, version = version + 1, updated_at = clock_timestamp()
 		 WHERE id = $1 AND NOT email_verified RETURNING id`,
 		[id]
 	);
 	if (row) await recordFact(tx, id, "user.email-verified.v1", { userId: id });
+	return row !== undefined;
 }
 
 /** What of a user can be changed here; what is left out stays. */

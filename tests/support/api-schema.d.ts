@@ -3559,10 +3559,7 @@ export interface operations {
 	"passkeys.beginAdding": {
 		parameters: {
 			query?: never;
-			header?: {
-				/** @description With it the command takes effect once within 24 hours, however often it is sent */
-				"Idempotency-Key"?: string;
-			};
+			header?: never;
 			path?: never;
 			cookie?: never;
 		};
@@ -3622,7 +3619,27 @@ export interface operations {
 					"application/json": components["schemas"]["PasskeyCreationOptions"];
 				};
 			};
-			400: components["responses"]["BAD_REQUEST"];
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `IDEMPOTENCY_KEY_REFUSED`: This route keeps no answers, so it takes no Idempotency-Key.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			401: components["responses"]["UNAUTHENTICATED"];
 			/**
 			 * @description `WRONG_PASSWORD`: This is not your current password. If you have forgotten it, ask for a reset.
@@ -3643,13 +3660,9 @@ export interface operations {
 			 * @description `PASSKEYS_UNAVAILABLE`: Passkeys are for a name, and a page that came by HTTPS. The address of this API (PUBLIC_URL) is not like that.
 			 *
 			 *     `TOO_MANY_PASSKEYS`: You have twenty passkeys. Remove one first.
-			 *
-			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
 			409: {
 				headers: {
-					/** @description Seconds */
-					"Retry-After"?: number;
 					[name: string]: unknown;
 				};
 				content: {
@@ -3659,19 +3672,7 @@ export interface operations {
 			413: components["responses"]["BODY_TOO_LARGE"];
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
-			/**
-			 * @description `VALIDATION_ERROR`: Some fields are not valid.
-			 *
-			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
-			 */
-			422: {
-				headers: {
-					[name: string]: unknown;
-				};
-				content: {
-					"application/problem+json": components["schemas"]["Problem"];
-				};
-			};
+			422: components["responses"]["VALIDATION_ERROR"];
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];
