@@ -20,6 +20,20 @@ export const Money = Type.Object(
 );
 export type Money = Static<typeof Money>;
 
+/** What the shop sells in. One, since a cart has one total. */
+export const SHOP_CURRENCY = "EUR";
+
+/** What something is sold for. */
+export const Price = Type.Object(
+	{ amount: Money.properties.amount, currency: Type.Enum([SHOP_CURRENCY]) },
+	{
+		title: "Price",
+		additionalProperties: false,
+		description: "Minor units of the shop's currency",
+		examples: [{ amount: 1999, currency: SHOP_CURRENCY }]
+	}
+);
+
 // PostgreSQL refuses NUL and Sequelize silently stores it as two characters; lone surrogates
 // would be replaced. So neither is text here.
 const ONE_LINE = "^[^\\p{Cc}\\p{Cs}]*$";
@@ -44,6 +58,21 @@ export const IdOrSlug = Type.String({
 	pattern: "^[a-z0-9]+(?:-[a-z0-9]+)*$",
 	maxLength: 120,
 	examples: ["desk-lamp"]
+});
+
+/** The part of a path that names a thing to people. One that looked like an id would never be found by. */
+export const Slug = Type.String({
+	pattern: "^(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$)[a-z0-9]+(?:-[a-z0-9]+)*$",
+	maxLength: 120,
+	description: "Lower-case letters, digits and single hyphens; not the form of an id",
+	examples: ["desk-lamp"]
+});
+
+/** An address of a picture, which browsers load from a page of ours. */
+export const HttpsUrl = Type.String({
+	pattern: '^https://[^\\s\\p{Cc}\\p{Cs}<>"]{1,2000}$',
+	description: "https only",
+	examples: ["https://example.com/ada.png"]
 });
 
 /** Query parameters of every list. */

@@ -1,12 +1,18 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import {
+	HttpsUrl,
 	Id,
 	IdOrSlug,
+	IfMatch,
+	LongText,
 	Money,
+	Nullable,
 	Page,
 	pageParams,
 	Params,
+	Price,
+	Slug,
 	Text,
 	Timestamp,
 	totalParam
@@ -42,9 +48,51 @@ const MinorUnits = Type.Integer({
 	description: "Minor units"
 });
 
+const Sku = Type.String({
+	pattern: "^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?$",
+	description: "1 to 64 letters, digits, dots, dashes, slashes and underscores",
+	examples: ["LMP-0042"]
+});
+const Name = Text(1, 200, { examples: ["Desk lamp"] });
+const Description = LongText(10_000, { examples: ["A lamp for a desk."] });
+/** Names as `attr.NAME` of a search can carry them. */
+const Attributes = Type.Record(Type.String({ pattern: "^[a-z][a-z0-9_-]{0,30}$" }), Text(1, 200), {
+	maxProperties: 50,
+	additionalProperties: false,
+	examples: [{ colour: "black" }]
+});
+const Images = Type.Array(HttpsUrl, {
+	maxItems: 20,
+	uniqueItems: true,
+	examples: [["https://example.com/desk-lamp.jpg"]]
+});
+
+/** What a product cost from a moment on, until the next such moment. */
+export const PastPrice = Type.Object({ price: Money, from: Timestamp }, { title: "PastPrice" });
+export type PastPrice = Static<typeof PastPrice>;
+
+const etag = ["version", "availability.available"];
+const ifMatch = { "if-match": "ifMatch" };
+
+/** A product as a copy of it elsewhere has to know it; whoever has none yet can begin with any. */
+const told = {
+	productId: Id,
+	sku: Type.String(),
+	name: Type.String(),
+	slug: Type.String(),
+	description: Type.String(),
+	price: Money,
+	categoryId: Id,
+	attributes: Type.Record(Type.String(), Type.String()),
+	images: Type.Array(Type.String()),
+	status: Type.Enum(["active", "archived"])
+};
+
 export const products = contract({
 	name: "products",
 	failures: {
+		SKU_TAKEN: { status: 409, message: "There is another product with this SKU." },
+		SLUG_TAKEN: { status: 409, message: "This slug is taken." },
 		INVALID_CURSOR: {
 			status: 422,
 			message: "This cursor is not one of ours, or belongs to another search."
@@ -73,11 +121,13 @@ export const products = contract({
 		},
 		get: {
 			summary: "Read a product by id or slug",
+			description:
+				"An archived one is still answered, with `status: archived` and nothing available: orders and old links lead to it.",
 			access: "public",
 			rest: {
 				route: "GET /products/:idOrSlug",
 				tag: "Catalog",
-				etag: ["version", "availability.available"],
+				etag,
 				priority: "low"
 			},
 			idempotent: true,
@@ -91,7 +141,98 @@ export const products = contract({
 			idempotent: true,
 			params: Params({ ids: Type.Array(Id, { maxItems: 200 }) }),
 			result: Type.Array(Product)
+		},
+		create: {
+			summary: "Add a product",
+			description:
+				"Without a `slug` it gets one made of its name, with a number behind it where others have that already. `initialStock` is what is there of it to begin with.",
+			access: "staff",
+			rest: {
+				route: "POST /products",
+				tag: "Catalog",
+				status: 201,
+				location: "/api/v1/products/{id}",
+				etag
+			},
+			params: Params({
+				sku: Sku,
+				name: Name,
+				slug: Type.Optional(Slug),
+				description: Type.Optional(Description),
+				price: Price,
+				categoryId: Id,
+				attributes: Type.Optional(Attributes),
+				images: Type.Optional(Images),
+				initialStock: Type.Optional(
+					Type.Integer({ minimum: 0, maximum: 1_000_000, examples: [17] })
+				)
+			}),
+			result: Product,
+			failures: ["SKU_TAKEN", "SLUG_TAKEN", "VALIDATION_ERROR"]
+		},
+		update: {
+			summary: "Change a product",
+			description:
+				"Null empties a field. The slug stays when the name changes, so that links do. `active` puts an archived product on sale again.",
+			access: "staff",
+			rest: {
+				route: "PATCH /products/:idOrSlug",
+				tag: "Catalog",
+				etag,
+				headers: ifMatch,
+				required: ["if-match"]
+			},
+			params: Params({
+				idOrSlug: IdOrSlug,
+				sku: Type.Optional(Sku),
+				name: Type.Optional(Name),
+				slug: Type.Optional(Slug),
+				description: Type.Optional(Nullable(Description)),
+				price: Type.Optional(Price),
+				categoryId: Type.Optional(Id),
+				attributes: Type.Optional(Nullable(Attributes)),
+				images: Type.Optional(Nullable(Images)),
+				status: Type.Optional(Type.Enum(["active", "archived"])),
+				ifMatch: Type.Optional(IfMatch)
+			}),
+			result: Product,
+			failures: ["NOT_FOUND", "SKU_TAKEN", "SLUG_TAKEN", "VALIDATION_ERROR", "VERSION_MISMATCH"]
+		},
+		archive: {
+			summary: "Take a product off sale",
+			description:
+				"It is in no list any more and cannot be bought, but what was ordered of it is still known. Its SKU and slug stay taken.",
+			access: "staff",
+			rest: { route: "DELETE /products/:idOrSlug", tag: "Catalog", headers: ifMatch },
+			idempotent: true,
+			params: Params({ idOrSlug: IdOrSlug, ifMatch: Type.Optional(IfMatch) }),
+			result: Type.Null(),
+			failures: ["NOT_FOUND", "VERSION_MISMATCH"]
+		},
+		prices: {
+			summary: "What a product has cost, newest first",
+			access: "staff",
+			rest: { route: "GET /products/:id/prices", tag: "Catalog" },
+			idempotent: true,
+			params: Params({ id: Id, ...pageParams }),
+			result: Page(PastPrice),
+			failures: ["NOT_FOUND", "INVALID_CURSOR"]
 		}
 	},
-	events: {}
+	events: {
+		"product.created.v1": { summary: "There is a new product", data: Type.Object(told) },
+		"product.updated.v1": {
+			summary: "A product is another one than before, or is on sale again",
+			data: Type.Object(told)
+		},
+		"product.archived.v1": {
+			summary: "A product is not sold any more",
+			data: Type.Object({ productId: Id })
+		},
+		// The aggregate `price` is that of one product; its id is the product's.
+		"price.changed.v1": {
+			summary: "A product costs more or less than before",
+			data: Type.Object({ productId: Id, from: Money, to: Money })
+		}
+	}
 });

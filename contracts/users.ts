@@ -1,6 +1,16 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, IfMatch, Nullable, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
+import {
+	HttpsUrl,
+	Id,
+	IfMatch,
+	Nullable,
+	Page,
+	pageParams,
+	Params,
+	Text,
+	Timestamp
+} from "./common.ts";
 
 export const Role = Type.Enum(["customer", "staff", "admin"]);
 export type Role = Static<typeof Role>;
@@ -131,15 +141,7 @@ export const users = contract({
 				name: Type.Optional(Nullable(Name)),
 				username: Type.Optional(Username),
 				phone: Type.Optional(Nullable(Phone)),
-				avatarUrl: Type.Optional(
-					Nullable(
-						Type.String({
-							pattern: '^https://[^\\s\\p{Cc}\\p{Cs}<>"]{1,2000}$',
-							description: "https only",
-							examples: ["https://example.com/ada.png"]
-						})
-					)
-				),
+				avatarUrl: Type.Optional(Nullable(HttpsUrl)),
 				ifMatch: Type.Optional(IfMatch)
 			}),
 			result: User,

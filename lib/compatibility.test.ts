@@ -103,6 +103,7 @@ describe("what keeps every promise", () => {
 			"an optional field more in an event",
 			{ event: Type.Object({ ...data, colour: Type.Optional(Type.String()) }) }
 		],
+		["a tag where none was", { get: { rest: { ...get.rest, etag: ["size"] } } }],
 		[
 			"a header that may be left away, and what becomes of an Idempotency-Key",
 			{
@@ -149,12 +150,21 @@ describe("what keeps every promise", () => {
 });
 
 describe("what breaks a promise", () => {
+	it("is a tag that is gone, or made of something else", () => {
+		const tagged = (...etag: string[]) => boxes({ get: { rest: { ...get.rest, etag } } });
+		const breaks = (after: ServiceContract) =>
+			breakingChanges([tagged("size")], [after]).map(({ text }) => text);
+		expect(breaks(boxes())).toEqual(['boxes.get rest etag was ["size"] and is absent']);
+		expect(breaks(tagged("note"))).toEqual(['boxes.get rest etag[0] was "size" and is "note"']);
+	});
+
 	it.each<[string, Changed, string[]]>([
 		[
 			"a header is required by now",
 			{ get: { rest: { ...get.rest, required: ["x-colour"] } } },
 			['boxes.get rest required was absent and is ["x-colour"]']
 		],
+		["a tag is made of something else", { get: { rest: { ...get.rest, etag: ["colour"] } } }, []],
 		["an action is gone", { get: null }, ["boxes.get has been removed"]],
 		["an event is gone", { event: null }, ["box.opened.v1 has been removed"]],
 		[

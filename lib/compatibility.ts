@@ -146,13 +146,17 @@ const brokenAction = (before: PublishedAction, after: PublishedAction, path: str
 		.map(code => `${path} failure ${code} has been removed`)
 ];
 
-/** A header that may be left away is as a parameter that may be: it breaks nobody. */
+/** A header that may be left away is as a parameter that may be: it breaks nobody. A tag where none was does not either. */
 function changedRoute(before: Route, after: Route | undefined, path: string): string[] {
 	if (!after) return changes(before, null, path);
 	const { headers: old = {}, ...rest } = before as Route & { headers?: JsonObject };
 	const { headers: now = {}, ...restNow } = after as Route & { headers?: JsonObject };
 	const kept = Object.fromEntries(Object.entries(now).filter(([name]) => Object.hasOwn(old, name)));
-	return [...changes(rest, restNow, path), ...changes(old, kept, `${path} headers`)];
+	const { etag: _, ...untagged } = restNow;
+	return [
+		...changes(rest, rest["etag"] ? restNow : untagged, path),
+		...changes(old, kept, `${path} headers`)
+	];
 }
 
 /** What these contracts promise beyond what was promised before, and break nobody by. */

@@ -69,7 +69,10 @@ describe("answers of our services", () => {
 				implement(categories)({
 					actions: {
 						list: async () => ({ items: [], nextCursor: "not null" as never }),
-						get: async () => ({}) as never
+						get: async () => ({}) as never,
+						create: async () => ({}) as never,
+						update: async () => ({}) as never,
+						remove: async () => null
 					}
 				})
 			]

@@ -65,6 +65,8 @@ interface World {
 	readonly admin: Person;
 	readonly orderId: string;
 	readonly productId: string;
+	/** A product that nobody else here needs. */
+	readonly archivedId: string;
 	readonly categoryId: string;
 	/** Another passkey of the first customer's. */
 	newPasskey(): Promise<string>;
@@ -182,6 +184,27 @@ const asks: Readonly<
 	"GET /api/v1/products/:idOrSlug": ({ productId }) => ({ path: { idOrSlug: productId } }),
 	"GET /api/v1/categories": nothing,
 	"GET /api/v1/categories/:idOrSlug": ({ categoryId }) => ({ path: { idOrSlug: categoryId } }),
+	"POST /api/v1/products": ({ categoryId }) => ({
+		body: {
+			sku: name(),
+			name: "Thing",
+			price: { amount: 1, currency: "EUR" },
+			categoryId
+		}
+	}),
+	"PATCH /api/v1/products/:idOrSlug": ({ productId }) => ({
+		path: { idOrSlug: productId },
+		headers: { "If-Match": "*" },
+		body: { description: "Changed." }
+	}),
+	"DELETE /api/v1/products/:idOrSlug": ({ archivedId }) => ({ path: { idOrSlug: archivedId } }),
+	"GET /api/v1/products/:id/prices": ({ productId }) => ({ path: { id: productId } }),
+	"POST /api/v1/categories": () => ({ body: { name: "Things" } }),
+	"PATCH /api/v1/categories/:idOrSlug": ({ categoryId }) => ({
+		path: { idOrSlug: categoryId },
+		body: { name: "Renamed" }
+	}),
+	"DELETE /api/v1/categories/:idOrSlug": ({ categoryId }) => ({ path: { idOrSlug: categoryId } }),
 	"GET /api/v1/inventory/:productId": ({ productId }) => ({ path: { productId } }),
 	"GET /api/v1/cart": nothing,
 	"DELETE /api/v1/cart": nothing,
@@ -279,8 +302,8 @@ async function createWorld(node: TestNode): Promise<World> {
 	};
 	const [ada, bob] = [await register("customer"), await register("customer")];
 	const [staff, admin] = [await register("staff"), await register("admin")];
-	const products = await api.get("/products?inStock=true&limit=1");
-	const { id: productId, categoryId } = products.body.items[0];
+	const products = await api.get("/products?inStock=true&limit=2");
+	const [{ id: productId, categoryId }, { id: archivedId }] = products.body.items;
 	await api.request("PUT", `/cart/items/${productId}`, { token: ada.token, body: { quantity: 1 } });
 	const order = await api.checkOut(ada.token);
 
@@ -302,6 +325,7 @@ async function createWorld(node: TestNode): Promise<World> {
 		admin,
 		orderId: order.body.id,
 		productId,
+		archivedId,
 		categoryId,
 		async newPasskey() {
 			const id = randomUUID();

@@ -194,7 +194,8 @@ describe("hostile requests", () => {
 	/** Things that exist, so that requests get behind the first check; some are of somebody else. */
 	async function whatThereIs(): Promise<Known> {
 		const { body: page } = await api.get("/products?inStock=true&limit=2");
-		const [product] = page.items;
+		// One is bought; to the other everything is done that staff can do.
+		const [product, edited] = page.items;
 		const buy = async (token: string, name: string) => {
 			const { body: cart } = await api.request("PUT", `/cart/items/${product.id}`, {
 				token,
@@ -230,10 +231,14 @@ describe("hostile requests", () => {
 			(await api.get<{ nextCursor: string }>(path, token)).body.nextCursor;
 		const many = <T>(make: (index: number) => T) => Array.from({ length: 200 }, (__, i) => make(i));
 		return {
-			id: [own, hers],
+			id: [own, hers, product.id],
 			ids: [["orders-17"], ["users-1", "catalog-2"]],
 			productId: [product.id, product.id, uuidv7()],
-			idOrSlug: [product.id, product.slug, product.categoryId],
+			idOrSlug: [edited.id, edited.slug, edited.categoryId],
+			sku: many(i => `FUZZ-${i}`),
+			slug: many(i => `fuzz-${i}`),
+			categoryId: [edited.categoryId, product.categoryId],
+			parentId: [product.categoryId, null],
 			// Of each list as it is asked for without a filter, and of one with.
 			cursor: [
 				page.nextCursor,
@@ -241,6 +246,7 @@ describe("hostile requests", () => {
 					nextOf("/products?limit=1"),
 					nextOf("/orders?limit=1", await tokenOf("staff"))
 				])),
+				encodeCursor({ list: "products.prices", filters: [product.id] }, 2),
 				encodeCursor({ list: "events.deadLetters", filters: Array(5).fill(undefined) }, null)
 			],
 			login: ["customer@valence.test", PRIVATE],

@@ -50,6 +50,11 @@ export async function addProduct(db: Database, fixture: ProductFixture): Promise
 			category
 		]
 	);
+	await db.query(
+		`INSERT INTO price_history (product_id, version, amount, currency, "from")
+		SELECT id, 1, price_amount, price_currency, created_at FROM product WHERE id = $1`,
+		[id]
+	);
 	if (stock !== undefined)
 		await db.query("INSERT INTO stock (product_id, on_hand) VALUES ($1, $2)", [id, stock]);
 	if (stock)

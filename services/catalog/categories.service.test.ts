@@ -23,7 +23,8 @@ const home = () => ({
 	slug: "home",
 	parentId: null,
 	path: ["home"],
-	productCount: 3
+	productCount: 3,
+	version: 1
 });
 const lamps = () => ({
 	id: ids.lamps,
@@ -31,7 +32,8 @@ const lamps = () => ({
 	slug: "lamps",
 	parentId: ids.lighting,
 	path: ["home", "lighting", "lamps"],
-	productCount: 2
+	productCount: 2,
+	version: 1
 });
 
 describe("categories", () => {

@@ -1,5 +1,7 @@
 /** A shop to look at: the demo catalog, the same at every load. */
+import { SHOP_CURRENCY } from "../../contracts/common.ts";
 import type { Database } from "../../lib/database.ts";
+import { slugOf } from "./slug.ts";
 
 /** What a demo category sells. Prices in euros. */
 interface Range {
@@ -354,7 +356,7 @@ export function demoCatalog(): { categories: DemoCategory[]; products: DemoProdu
 	const categories: DemoCategory[] = [];
 	const ranges: (Range & { slug: string })[] = [];
 	const open = (part: Range | Department, parent: DemoCategory | undefined): void => {
-		const slug = slugOf(part.name);
+		const slug = slugOf(part.name, "category");
 		const category = {
 			id: seededId(random, OPENED),
 			name: part.name,
@@ -382,7 +384,7 @@ export function demoCatalog(): { categories: DemoCategory[]; products: DemoProdu
 			name = `${pick(SERIES)} ${thing}, ${material}, ${colour}`;
 		} while (names.has(name));
 		names.add(name);
-		const slug = slugOf(name);
+		const slug = slugOf(name, "product");
 		const [from, to] = range.price;
 		const [extra, ...values] = range.extra;
 		return {
@@ -440,22 +442,19 @@ const ADD_PRODUCTS = `
 	added AS (
 		INSERT INTO product (id, sku, name, slug, description, price_amount, price_currency, category_id,
 			attributes, images, created_at, updated_at)
-		SELECT w.id, sku, w.name, w.slug, description, price, 'EUR', category.id, attributes, images, "createdAt", "createdAt"
+		SELECT w.id, sku, w.name, w.slug, description, price, '${SHOP_CURRENCY}', category.id, attributes, images, "createdAt", "createdAt"
 		FROM wanted w JOIN category ON category.slug = w.category
 		ON CONFLICT DO NOTHING
-		RETURNING id),
+		RETURNING id, price_amount, price_currency, created_at),
+	priced AS (
+		INSERT INTO price_history (product_id, version, amount, currency, "from")
+		SELECT id, 1, price_amount, price_currency, created_at FROM added),
 	stocked AS (
 		INSERT INTO stock (product_id, on_hand) SELECT id, stock FROM added JOIN wanted USING (id)),
 	received AS (
 		INSERT INTO stock_movement (product_id, kind, on_hand_delta, reserved_delta, sold_delta, reason)
 		SELECT id, 'receipt', stock, 0, 0, 'opening stock' FROM added JOIN wanted USING (id) WHERE stock > 0)
 	SELECT id FROM added`;
-
-const slugOf = (name: string): string =>
-	name
-		.toLowerCase()
-		.replaceAll("'", "")
-		.replaceAll(/[^a-z0-9]+/g, "-");
 
 /** Numbers from 0 to below 1, always the same for one seed (a xorshift generator). */
 function seeded(seed: number): () => number {

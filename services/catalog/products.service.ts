@@ -1,9 +1,21 @@
 import { products } from "../../contracts/products.ts";
 import { failure } from "../../lib/failure.ts";
+import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
+import { archiveProduct, changeProduct, createProduct } from "./product-editing.ts";
+import { listPrices } from "./product-editing.store.ts";
 import { cursorTo, positionOf, sortOf } from "./product-search.ts";
 import { countProducts, findProduct, lookupProducts, searchProducts } from "./products.store.ts";
+
+/** The number behind a cursor of prices. Throws INVALID_CURSOR for what no page of this list gave. */
+function numberOf(listing: Listing, cursor: string): number {
+	const number = decodeCursor(listing, cursor);
+	if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > MAX_INT)
+		throw failure(products, "INVALID_CURSOR");
+	return number;
+}
+const MAX_INT = 2 ** 31 - 1;
 
 export default implement(products)({
 	mixins: [events("catalog")],
@@ -27,6 +39,26 @@ export default implement(products)({
 		},
 		lookup({ params }) {
 			return lookupProducts(this.db, params.ids);
+		},
+		create({ params }) {
+			return this.transaction(tx => createProduct(tx, params));
+		},
+		update({ params }) {
+			return this.transaction(tx => changeProduct(tx, params));
+		},
+		archive({ params }) {
+			return this.transaction(tx => archiveProduct(tx, params));
+		},
+		async prices({ params: { id, cursor, limit = 20 } }) {
+			const listing = { list: "products.prices", filters: [id] };
+			const before = cursor === undefined ? undefined : numberOf(listing, cursor);
+			const found = await listPrices(this.db, id, { before, limit: limit + 1 });
+			if (found.length === 0 && !(await findProduct(this.db, id)))
+				throw failure(products, "NOT_FOUND");
+			return {
+				items: found.slice(0, limit).map(({ past }) => past),
+				nextCursor: found.length > limit ? encodeCursor(listing, found[limit - 1]!.version) : null
+			};
 		}
 	}
 });

@@ -27,6 +27,10 @@ interface Row {
 	readonly available: number;
 }
 
+/** Nothing is available of what is not sold any more. */
+const availabilityOf = ({ status, available }: Row): Product["availability"] =>
+	status === "active" ? { inStock: available > 0, available } : { inStock: false, available: 0 };
+
 const toProduct = (row: Row): Product => ({
 	id: row.id,
 	sku: row.sku,
@@ -37,7 +41,7 @@ const toProduct = (row: Row): Product => ({
 	categoryId: row.category_id,
 	attributes: row.attributes,
 	images: row.images,
-	availability: { inStock: row.available > 0, available: row.available },
+	availability: availabilityOf(row),
 	status: row.status,
 	version: row.version,
 	createdAt: row.created_at.toISOString(),

@@ -305,9 +305,23 @@ describe("the door", () => {
 				throw new Error("not faked");
 			};
 			const hang = () => new Promise<never>(() => {});
-			broker.createService(implement(categories)({ actions: { list: answer, get: hang } }));
 			broker.createService(
-				implement(products)({ actions: { list: answer, get: unused, lookup: unused } })
+				implement(categories)({
+					actions: { list: answer, get: hang, create: unused, update: unused, remove: unused }
+				})
+			);
+			broker.createService(
+				implement(products)({
+					actions: {
+						list: answer,
+						get: unused,
+						lookup: unused,
+						create: unused,
+						update: unused,
+						archive: unused,
+						prices: unused
+					}
+				})
 			);
 			return broker;
 		};

@@ -1,11 +1,8 @@
 /** What a cart shows: its lines at the prices and availability of now. Pure. */
 import type { Cart } from "../../contracts/carts.ts";
-import type { Money } from "../../contracts/common.ts";
+import { SHOP_CURRENCY, type Money } from "../../contracts/common.ts";
 import type { Product } from "../../contracts/products.ts";
 import type { StoredCart } from "./carts.store.ts";
-
-/** Shop currency of an empty cart. */
-const DEFAULT_CURRENCY = "EUR";
 
 type CartItem = Cart["items"][number];
 
@@ -19,7 +16,7 @@ export function priceCart(
 ): Omit<Cart, "cartToken"> {
 	const byId = new Map(products.map(product => [product.id, product]));
 	const currency =
-		lines.map(line => byId.get(line.productId)).find(isForSale)?.price.currency ?? DEFAULT_CURRENCY;
+		lines.map(line => byId.get(line.productId)).find(isForSale)?.price.currency ?? SHOP_CURRENCY;
 	const items = lines.map(({ productId, quantity }) =>
 		priceLine(productId, quantity, byId.get(productId), currency)
 	);

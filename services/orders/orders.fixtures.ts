@@ -44,6 +44,10 @@ export function aProduct({
 	};
 }
 
+const unused = async () => {
+	throw new Error("Nobody edits the faked catalog.");
+};
+
 /** A catalog that can be changed while it is looked at. */
 export class FakeCatalog {
 	readonly #products = new Map<string, Product>();
@@ -72,7 +76,11 @@ export class FakeCatalog {
 				async lookup({ params: { ids } }) {
 					await meanwhile();
 					return ids.flatMap(id => known.get(id) ?? []);
-				}
+				},
+				create: unused,
+				update: unused,
+				archive: unused,
+				prices: unused
 			}
 		});
 	}

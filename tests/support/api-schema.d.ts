@@ -613,7 +613,11 @@ export interface paths {
 		/** Search and filter products */
 		get: operations["products.list"];
 		put?: never;
-		post?: never;
+		/**
+		 * Add a product
+		 * @description Without a `slug` it gets one made of its name, with a number behind it where others have that already. `initialStock` is what is there of it to begin with.
+		 */
+		post: operations["products.create"];
 		delete?: never;
 		options?: never;
 		head?: never;
@@ -627,8 +631,36 @@ export interface paths {
 			path?: never;
 			cookie?: never;
 		};
-		/** Read a product by id or slug */
+		/**
+		 * Read a product by id or slug
+		 * @description An archived one is still answered, with `status: archived` and nothing available: orders and old links lead to it.
+		 */
 		get: operations["products.get"];
+		put?: never;
+		post?: never;
+		/**
+		 * Take a product off sale
+		 * @description It is in no list any more and cannot be bought, but what was ordered of it is still known. Its SKU and slug stay taken.
+		 */
+		delete: operations["products.archive"];
+		options?: never;
+		head?: never;
+		/**
+		 * Change a product
+		 * @description Null empties a field. The slug stays when the name changes, so that links do. `active` puts an archived product on sale again.
+		 */
+		patch: operations["products.update"];
+		trace?: never;
+	};
+	"/api/v1/products/{id}/prices": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** What a product has cost, newest first */
+		get: operations["products.prices"];
 		put?: never;
 		post?: never;
 		delete?: never;
@@ -644,10 +676,17 @@ export interface paths {
 			path?: never;
 			cookie?: never;
 		};
-		/** List the categories, flat or as a tree */
+		/**
+		 * List the categories, flat or as a tree
+		 * @description What it counts may be ten seconds old.
+		 */
 		get: operations["categories.list"];
 		put?: never;
-		post?: never;
+		/**
+		 * Add a category
+		 * @description Without a `slug` it gets one made of its name, with a number behind it where others have that already.
+		 */
+		post: operations["categories.create"];
 		delete?: never;
 		options?: never;
 		head?: never;
@@ -665,10 +704,15 @@ export interface paths {
 		get: operations["categories.get"];
 		put?: never;
 		post?: never;
-		delete?: never;
+		/** Delete a category that nothing is in */
+		delete: operations["categories.remove"];
 		options?: never;
 		head?: never;
-		patch?: never;
+		/**
+		 * Rename a category, or move it with all that is below it
+		 * @description Null as the parent makes it a root. The paths of all below it change with it, and so do their versions.
+		 */
+		patch: operations["categories.update"];
 		trace?: never;
 	};
 	"/api/v1/inventory/{productId}": {
@@ -1484,6 +1528,28 @@ export interface components {
 			 */
 			updatedAt: string;
 		};
+		/**
+		 * Price
+		 * @description Minor units of the shop's currency
+		 * @example {
+		 *       "amount": 1999,
+		 *       "currency": "EUR"
+		 *     }
+		 */
+		Price: {
+			amount: number;
+			/** @enum {unknown} */
+			currency: "EUR";
+		};
+		/** PastPrice */
+		PastPrice: {
+			price: components["schemas"]["Money"];
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			from: string;
+		};
 		/** CategoryNode */
 		CategoryNode: {
 			/**
@@ -1509,6 +1575,8 @@ export interface components {
 			 * @example 12
 			 */
 			productCount: number;
+			/** @example 3 */
+			version?: number;
 			/** @description Categories of the same shape, each with its children */
 			children?: unknown[];
 		};
@@ -1537,6 +1605,8 @@ export interface components {
 			 * @example 12
 			 */
 			productCount: number;
+			/** @example 3 */
+			version?: number;
 		};
 		/** Inventory */
 		Inventory: {
@@ -1968,6 +2038,8 @@ export type Deletion = components["schemas"]["Deletion"];
 export type Export = components["schemas"]["Export"];
 export type Money = components["schemas"]["Money"];
 export type Product = components["schemas"]["Product"];
+export type Price = components["schemas"]["Price"];
+export type PastPrice = components["schemas"]["PastPrice"];
 export type CategoryNode = components["schemas"]["CategoryNode"];
 export type Category = components["schemas"]["Category"];
 export type Inventory = components["schemas"]["Inventory"];
@@ -5790,6 +5862,170 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"products.create": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "sku": "LMP-0042",
+				 *       "name": "Desk lamp",
+				 *       "slug": "desk-lamp",
+				 *       "description": "A lamp for a desk.",
+				 *       "price": {
+				 *         "amount": 1999,
+				 *         "currency": "EUR"
+				 *       },
+				 *       "categoryId": "0199c0de-0000-7000-8000-000000000001",
+				 *       "attributes": {
+				 *         "colour": "black"
+				 *       },
+				 *       "images": [
+				 *         "https://example.com/desk-lamp.jpg"
+				 *       ],
+				 *       "initialStock": 17
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description 1 to 64 letters, digits, dots, dashes, slashes and underscores
+					 * @example LMP-0042
+					 */
+					sku: string;
+					/** @example Desk lamp */
+					name: string;
+					/**
+					 * @description Lower-case letters, digits and single hyphens; not the form of an id
+					 * @example desk-lamp
+					 */
+					slug?: string;
+					/** @example A lamp for a desk. */
+					description?: string;
+					price: components["schemas"]["Price"];
+					/**
+					 * Format: uuid
+					 * @description UUID
+					 */
+					categoryId: string;
+					/**
+					 * @example {
+					 *       "colour": "black"
+					 *     }
+					 */
+					attributes?: {
+						[key: string]: string;
+					};
+					/**
+					 * @example [
+					 *       "https://example.com/desk-lamp.jpg"
+					 *     ]
+					 */
+					images?: string[];
+					/** @example 17 */
+					initialStock?: number;
+				};
+			};
+		};
+		responses: {
+			/** @description Made */
+			201: {
+				headers: {
+					ETag?: string;
+					Location?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "sku": "LMP-0042",
+					 *       "name": "Desk lamp",
+					 *       "slug": "desk-lamp",
+					 *       "description": "A lamp for a desk.",
+					 *       "price": {
+					 *         "amount": 1999,
+					 *         "currency": "EUR"
+					 *       },
+					 *       "categoryId": "0199c0de-0000-7000-8000-000000000001",
+					 *       "attributes": {
+					 *         "colour": "black"
+					 *       },
+					 *       "images": [
+					 *         "https://example.com/desk-lamp.jpg"
+					 *       ],
+					 *       "availability": {
+					 *         "inStock": true,
+					 *         "available": 17
+					 *       },
+					 *       "status": "active",
+					 *       "version": 0,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Product"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `SKU_TAKEN`: There is another product with this SKU.
+			 *
+			 *     `SLUG_TAKEN`: This slug is taken.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
 	"products.get": {
 		parameters: {
 			query?: never;
@@ -5871,6 +6107,363 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"products.archive": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/** @example desk-lamp */
+				idOrSlug: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/** @description `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again. */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"products.update": {
+		parameters: {
+			query?: never;
+			header: {
+				/**
+				 * @description Do it only where the object still has this `ETag`, or one of these
+				 * @example text
+				 */
+				"If-Match": string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/** @example desk-lamp */
+				idOrSlug: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "sku": "LMP-0042",
+				 *       "name": "Desk lamp",
+				 *       "slug": "desk-lamp",
+				 *       "price": {
+				 *         "amount": 1999,
+				 *         "currency": "EUR"
+				 *       }
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description 1 to 64 letters, digits, dots, dashes, slashes and underscores
+					 * @example LMP-0042
+					 */
+					sku?: string;
+					/** @example Desk lamp */
+					name?: string;
+					/**
+					 * @description Lower-case letters, digits and single hyphens; not the form of an id
+					 * @example desk-lamp
+					 */
+					slug?: string;
+					description?: string | null;
+					price?: components["schemas"]["Price"];
+					/**
+					 * Format: uuid
+					 * @description UUID
+					 */
+					categoryId?: string;
+					attributes?: {
+						[key: string]: string;
+					} | null;
+					images?: string[] | null;
+					/** @enum {unknown} */
+					status?: "active" | "archived";
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "sku": "LMP-0042",
+					 *       "name": "Desk lamp",
+					 *       "slug": "desk-lamp",
+					 *       "description": "A lamp for a desk.",
+					 *       "price": {
+					 *         "amount": 1999,
+					 *         "currency": "EUR"
+					 *       },
+					 *       "categoryId": "0199c0de-0000-7000-8000-000000000001",
+					 *       "attributes": {
+					 *         "colour": "black"
+					 *       },
+					 *       "images": [
+					 *         "https://example.com/desk-lamp.jpg"
+					 *       ],
+					 *       "availability": {
+					 *         "inStock": true,
+					 *         "available": 17
+					 *       },
+					 *       "status": "active",
+					 *       "version": 0,
+					 *       "createdAt": "2026-01-02T03:04:05.000Z",
+					 *       "updatedAt": "2026-01-02T03:04:05.000Z"
+					 *     }
+					 */
+					"application/json": components["schemas"]["Product"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `SKU_TAKEN`: There is another product with this SKU.
+			 *
+			 *     `SLUG_TAKEN`: This slug is taken.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `PRECONDITION_REQUIRED`: Name the version that you want to change in `If-Match`. */
+			428: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"products.prices": {
+		parameters: {
+			query?: {
+				limit?: number;
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				id: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "price": {
+					 *             "amount": 1999,
+					 *             "currency": "EUR"
+					 *           },
+					 *           "from": "2026-01-02T03:04:05.000Z"
+					 *         }
+					 *       ],
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["PastPrice"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
+						nextCursor: string | null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor is not one of ours, or belongs to another search.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
 	"categories.list": {
 		parameters: {
 			query?: {
@@ -5900,7 +6493,8 @@ export interface operations {
 					 *             "lighting",
 					 *             "desk-lamps"
 					 *           ],
-					 *           "productCount": 12
+					 *           "productCount": 12,
+					 *           "version": 3
 					 *         }
 					 *       ],
 					 *       "nextCursor": null
@@ -5926,6 +6520,114 @@ export interface operations {
 			503: components["responses"]["UNAVAILABLE"];
 		};
 	};
+	"categories.create": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path?: never;
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "name": "Desk lamps",
+				 *       "slug": "desk-lamps"
+				 *     }
+				 */
+				"application/json": {
+					/** @example Desk lamps */
+					name: string;
+					/**
+					 * @description Lower-case letters, digits and single hyphens; not the form of an id
+					 * @example desk-lamps
+					 */
+					slug?: string;
+					parentId?: string | null;
+				};
+			};
+		};
+		responses: {
+			/** @description Made */
+			201: {
+				headers: {
+					ETag?: string;
+					Location?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "name": "Desk lamps",
+					 *       "slug": "desk-lamps",
+					 *       "parentId": "0199c0de-0000-7000-8000-000000000001",
+					 *       "path": [
+					 *         "lighting",
+					 *         "desk-lamps"
+					 *       ],
+					 *       "productCount": 12,
+					 *       "version": 3
+					 *     }
+					 */
+					"application/json": components["schemas"]["Category"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `SLUG_TAKEN`: This slug is taken.
+			 *
+			 *     `CATEGORY_TOO_DEEP`: No path has more than 8 categories.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
 	"categories.get": {
 		parameters: {
 			query?: never;
@@ -5941,6 +6643,7 @@ export interface operations {
 			/** @description Success */
 			200: {
 				headers: {
+					ETag?: string;
 					[name: string]: unknown;
 				};
 				content: {
@@ -5954,11 +6657,20 @@ export interface operations {
 					 *         "lighting",
 					 *         "desk-lamps"
 					 *       ],
-					 *       "productCount": 12
+					 *       "productCount": 12,
+					 *       "version": 3
 					 *     }
 					 */
 					"application/json": components["schemas"]["Category"];
 				};
+			};
+			/** @description As `If-None-Match` has it */
+			304: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
 			};
 			400: components["responses"]["BAD_REQUEST"];
 			401: components["responses"]["UNAUTHENTICATED"];
@@ -5977,6 +6689,230 @@ export interface operations {
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
 			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"categories.remove": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/** @example desk-lamp */
+				idOrSlug: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Done */
+			204: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content?: never;
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `CATEGORY_IN_USE`: There are products in this category, archived ones perhaps, or other categories below it. Move them first.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"categories.update": {
+		parameters: {
+			query?: never;
+			header?: {
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+				/** @description With it the command takes effect once within 24 hours, however often it is sent */
+				"Idempotency-Key"?: string;
+			};
+			path: {
+				/** @example desk-lamp */
+				idOrSlug: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: {
+			content: {
+				/**
+				 * @example {
+				 *       "name": "Desk lamps",
+				 *       "slug": "desk-lamps"
+				 *     }
+				 */
+				"application/json": {
+					/** @example Desk lamps */
+					name?: string;
+					/**
+					 * @description Lower-case letters, digits and single hyphens; not the form of an id
+					 * @example desk-lamps
+					 */
+					slug?: string;
+					parentId?: string | null;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "id": "0199c0de-0000-7000-8000-000000000001",
+					 *       "name": "Desk lamps",
+					 *       "slug": "desk-lamps",
+					 *       "parentId": "0199c0de-0000-7000-8000-000000000001",
+					 *       "path": [
+					 *         "lighting",
+					 *         "desk-lamps"
+					 *       ],
+					 *       "productCount": 12,
+					 *       "version": 3
+					 *     }
+					 */
+					"application/json": components["schemas"]["Category"];
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `SLUG_TAKEN`: This slug is taken.
+			 *
+			 *     `CATEGORY_LOOP`: A category cannot hang below itself, nor below what hangs below it.
+			 *
+			 *     `CATEGORY_TOO_DEEP`: No path has more than 8 categories.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];

@@ -50,7 +50,11 @@ implement(products)({
 	actions: {
 		list: async () => ({ items: [] }), // wrong: a field of the result is missing
 		get: ctx => ctx.call("products.get", { idOrSlug: ctx.params.slug }), // wrong: unknown own parameter
-		lookup: async () => []
+		lookup: async () => [],
+		create: ctx => ctx.call("products.create", ctx.params),
+		update: ctx => ctx.call("products.update", ctx.params),
+		archive: ctx => ctx.call("products.archive", ctx.params),
+		prices: ctx => ctx.call("products.prices", ctx.params)
 	}
 });
 
@@ -97,7 +101,10 @@ implement(categories)({
 		},
 		async get() {
 			throw failure(categories, "NOT_FOUND");
-		}
+		},
+		create: ctx => ctx.call("categories.create", ctx.params),
+		update: ctx => ctx.call("categories.update", ctx.params),
+		remove: ctx => ctx.call("categories.remove", ctx.params)
 	}
 });
 
