@@ -188,6 +188,13 @@ export const Environment = Type.Object({
 		"How long an order waits to be paid before it is cancelled",
 		900_000
 	),
+	LOW_STOCK: Type.Integer({
+		minimum: 0,
+		maximum: 1_000_000,
+		default: 5,
+		description:
+			"Units free to be bought at which a product's stock counts as low: stock.low.v1 tells when there are no more than that"
+	}),
 	AUTH_KEYS: Type.Optional(
 		Type.String({
 			description:

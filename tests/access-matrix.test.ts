@@ -206,6 +206,12 @@ const asks: Readonly<
 	}),
 	"DELETE /api/v1/categories/:idOrSlug": ({ categoryId }) => ({ path: { idOrSlug: categoryId } }),
 	"GET /api/v1/inventory/:productId": ({ productId }) => ({ path: { productId } }),
+	"GET /api/v1/inventory/:productId/movements": ({ productId }) => ({ path: { productId } }),
+	"POST /api/v1/inventory/:productId/adjustments": ({ productId }) => ({
+		...key(),
+		path: { productId },
+		body: { delta: 1, reason: "found" }
+	}),
 	"GET /api/v1/cart": nothing,
 	"DELETE /api/v1/cart": nothing,
 	"PUT /api/v1/cart/items/:productId": ({ productId }) => ({

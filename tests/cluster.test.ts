@@ -280,6 +280,8 @@ describe("a cluster with two nodes of each unit", () => {
 			30_000
 		).catch(() => {});
 		expect(await violations(url)).toEqual({});
+		const verified = await runCommand("bin/stock.ts", ["verify"], { DATA_DIR: cluster.dataDir });
+		expect(verified).toMatchObject({ code: 0, output: expect.stringContaining("add up to") });
 	}, 180_000);
 });
 

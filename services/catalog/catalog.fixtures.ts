@@ -1,7 +1,8 @@
 /** Rows for the tests of this group. */
 import { randomUUID } from "node:crypto";
-import type { Database } from "../../lib/database.ts";
+import type { Database, Queries } from "../../lib/database.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
+import { DIFFERENCES } from "./inventory.store.ts";
 
 /** Adds a category below the path and returns its id. */
 export async function addCategory(db: Database, ...path: string[]): Promise<string> {
@@ -67,13 +68,4 @@ export async function addProduct(db: Database, fixture: ProductFixture): Promise
 }
 
 /** Products whose stock is not what the ledger adds up to, or not what the reservations hold; there must be none. */
-export const wrongStock = (db: Database): Promise<object[]> =>
-	db.query(
-		`SELECT s.*, ledger.*, held.* FROM stock s,
-			LATERAL (SELECT coalesce(sum(on_hand_delta), 0) AS l_on_hand, coalesce(sum(reserved_delta), 0) AS l_reserved,
-				coalesce(sum(sold_delta), 0) AS l_sold FROM stock_movement m WHERE m.product_id = s.product_id) ledger,
-			LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE status = 'active'), 0) AS active,
-				coalesce(sum(quantity) FILTER (WHERE status = 'committed'), 0) AS committed
-				FROM reservation_line l JOIN reservation r USING (order_id) WHERE l.product_id = s.product_id) held
-		WHERE on_hand <> l_on_hand OR reserved <> l_reserved OR sold <> l_sold OR reserved <> active OR sold <> committed`
-	);
+export const wrongStock = (db: Queries): Promise<object[]> => db.query(DIFFERENCES);

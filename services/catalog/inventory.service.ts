@@ -1,7 +1,10 @@
 import type { Service } from "moleculer";
-import { inventory } from "../../contracts/inventory.ts";
+import type { Actions } from "../../contracts/index.ts";
+import { inventory, type Inventory } from "../../contracts/inventory.ts";
+import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import type { Database, Tx } from "../../lib/database.ts";
-import { failure } from "../../lib/failure.ts";
+import { failure, requireVersion } from "../../lib/failure.ts";
+import { requireUser } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
 import { Ticker } from "../../lib/ticker.ts";
@@ -9,12 +12,17 @@ import { events } from "../../mixins/events.mixin.ts";
 import {
 	findInventory,
 	leaseEnd,
+	listMovements,
 	lockExpired,
 	lockReservation,
 	lockStock,
-	saveChange
+	lockStockOf,
+	reconcile,
+	saveChange,
+	saveMovements
 } from "./inventory.store.ts";
 import { commit, expire, release, reserve, type Decision } from "./reservation.ts";
+import { adjust } from "./stock.ts";
 
 /** How much longer stock is held than an order waits to be paid, so that a late payment still finds it. */
 const GRACE_MS = 5 * 60_000;
@@ -25,7 +33,7 @@ const leaseSweep = () =>
 	mixin<unknown>({
 		created() {
 			this.leases = new Ticker(
-				() => expireAll(this.db as Database),
+				() => expireAll(this.db as Database, lowStockOf(this as Service)),
 				SWEEP_MS,
 				error =>
 					this.logger.error("A reservation whose lease ran out could not be released:", error)
@@ -39,8 +47,12 @@ const leaseSweep = () =>
 		}
 	});
 
+/** Units free to be bought at which stock is low. */
+const lowStockOf = ({ broker }: Pick<Service, "broker">): number =>
+	runtimeOf(broker).config.LOW_STOCK;
+
 /** Releases every reservation whose lease ran out. Throws the last error, after all others had their turn. */
-export async function expireAll(db: Database): Promise<void> {
+export async function expireAll(db: Database, lowStock: number): Promise<void> {
 	const stuck: string[] = [];
 	let error: unknown;
 	for (;;) {
@@ -49,7 +61,7 @@ export async function expireAll(db: Database): Promise<void> {
 			await db.transaction(async tx => {
 				const reservation = await lockExpired(tx, stuck);
 				orderId = reservation?.orderId;
-				if (reservation) await saveChange(tx, expire(reservation));
+				if (reservation) await saveChange(tx, expire(reservation), lowStock);
 			});
 		} catch (problem) {
 			if (!orderId) throw problem;
@@ -62,9 +74,42 @@ export async function expireAll(db: Database): Promise<void> {
 }
 
 /** Does what was decided. A conflict is only logged: there is nothing to record, and no use in trying again. */
-async function carryOut(tx: Tx, decision: Decision, logger: Service["logger"]): Promise<void> {
-	if (decision.outcome === "change") await saveChange(tx, decision);
-	if (decision.outcome === "conflict") logger.error(decision.why);
+async function carryOut(
+	tx: Tx,
+	decision: Decision,
+	service: Pick<Service, "broker" | "logger">
+): Promise<void> {
+	if (decision.outcome === "change") await saveChange(tx, decision, lowStockOf(service));
+	if (decision.outcome === "conflict") service.logger.error(decision.why);
+}
+
+async function adjustStock(
+	tx: Tx,
+	{ productId, ifMatch, ...change }: Actions["inventory.adjust"]["params"],
+	by: string,
+	lowStock: number
+): Promise<Inventory> {
+	const stock = await lockStockOf(tx, productId);
+	if (!stock) throw failure(inventory, "NOT_FOUND");
+	requireVersion(ifMatch, stock.version);
+	await saveMovements(tx, [adjust(stock, change, by)], lowStock);
+	return (await findInventory(tx, productId))!;
+}
+
+type Movements = Actions["inventory.movements"];
+
+const listingOf = ({ productId }: Movements["params"]): Listing => ({
+	list: "inventory.movements",
+	filters: [productId]
+});
+
+/** The movement behind which a page begins. Throws INVALID_CURSOR for what no page of this list gave. */
+function placeOf(params: Movements["params"]): string | undefined {
+	if (params.cursor === undefined) return undefined;
+	const id = decodeCursor(listingOf(params), params.cursor);
+	if (typeof id !== "string" || !/^[1-9]\d{0,17}$/.test(id))
+		throw failure(inventory, "INVALID_CURSOR");
+	return id;
 }
 
 export default implement(inventory)({
@@ -74,24 +119,43 @@ export default implement(inventory)({
 			const found = await findInventory(this.db, params.productId);
 			if (!found) throw failure(inventory, "NOT_FOUND");
 			return found;
+		},
+		async movements({ params }) {
+			const { productId, limit = 20 } = params;
+			const page = { before: placeOf(params), limit: limit + 1 };
+			const found = await listMovements(this.db, productId, page);
+			if (!found) throw failure(inventory, "NOT_FOUND");
+			const last = found.length > limit ? found[limit - 1] : undefined;
+			return {
+				items: found.slice(0, limit).map(({ entry }) => entry),
+				nextCursor: last ? encodeCursor(listingOf(params), last.id) : null
+			};
+		},
+		async adjust({ params, meta }) {
+			const { id } = requireUser(meta);
+			return this.transaction(tx => adjustStock(tx, params, id, lowStockOf(this)));
+		},
+		async reconcile() {
+			// All of the ledger is read.
+			return this.db.transaction(reconcile, undefined, { patient: true });
 		}
 	},
 	events: {
 		async "order.created.v1"({ data: { orderId, items } }, tx) {
 			const { PAYMENT_TIMEOUT_MS } = runtimeOf(this.broker).config;
 			const reservation = await lockReservation(tx, orderId);
-			const available = await lockStock(
+			const stocks = await lockStock(
 				tx,
 				items.map(({ productId }) => productId)
 			);
 			const until = await leaseEnd(tx, PAYMENT_TIMEOUT_MS + GRACE_MS);
-			await carryOut(tx, reserve(reservation, items, available, until), this.logger);
+			await carryOut(tx, reserve(reservation, items, stocks, until), this);
 		},
 		async "order.paid.v1"({ data: { orderId } }, tx) {
-			await carryOut(tx, commit(await lockReservation(tx, orderId)), this.logger);
+			await carryOut(tx, commit(await lockReservation(tx, orderId)), this);
 		},
 		async "order.cancelling.v1"({ data: { orderId, undo } }, tx) {
-			if (undo.stock) await carryOut(tx, release(await lockReservation(tx, orderId)), this.logger);
+			if (undo.stock) await carryOut(tx, release(await lockReservation(tx, orderId)), this);
 		}
 	}
 });

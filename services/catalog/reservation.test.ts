@@ -1,14 +1,4 @@
-import fc from "fast-check";
-import {
-	commit,
-	expire,
-	release,
-	reserve,
-	sumByProduct,
-	type Decision,
-	type Line,
-	type Reservation
-} from "./reservation.ts";
+import { commit, release, reserve, sumByProduct, type Reservation } from "./reservation.ts";
 
 const UNTIL = "2026-01-01T00:20:00.000Z";
 const none = (orderId = "o1"): Reservation => ({ orderId, version: 0, status: "none" });
@@ -19,6 +9,9 @@ const active: Reservation = {
 	until: UNTIL,
 	lines: [{ productId: "a", quantity: 2 }]
 };
+/** Stock of which nothing is held. */
+const free = (units: Record<string, number>) =>
+	new Map(Object.entries(units).map(([id, onHand]) => [id, { onHand, reserved: 0 }]));
 const ended = (
 	status: "committed" | "released" | "expired" | "rejected" | "tombstone"
 ): Reservation => ({
@@ -39,17 +32,7 @@ describe("reserving", () => {
 			{ productId: "b", quantity: 4 }
 		];
 		expect(sumByProduct(items)).toEqual(lines);
-		expect(
-			reserve(
-				none(),
-				items,
-				new Map([
-					["a", 2],
-					["b", 4]
-				]),
-				UNTIL
-			)
-		).toMatchObject({
+		expect(reserve(none(), items, free({ a: 2, b: 4 }), UNTIL)).toMatchObject({
 			reservation: { status: "active", version: 1, lines, until: UNTIL },
 			movements: [
 				{ productId: "a", kind: "reserve", onHand: 0, reserved: 2, sold: 0 },
@@ -65,17 +48,7 @@ describe("reserving", () => {
 			{ productId: "b", quantity: 3 },
 			{ productId: "unknown", quantity: 1 }
 		];
-		expect(
-			reserve(
-				none(),
-				items,
-				new Map([
-					["a", 9],
-					["b", 2]
-				]),
-				UNTIL
-			)
-		).toMatchObject({
+		expect(reserve(none(), items, free({ a: 9, b: 2 }), UNTIL)).toMatchObject({
 			reservation: { status: "rejected", version: 1 },
 			movements: [],
 			fact: {
@@ -152,83 +125,4 @@ describe("releasing", () => {
 		expect(release(ended("tombstone"))).toEqual({ outcome: "nothing" });
 		expect(release(ended("committed"))).toMatchObject({ outcome: "conflict" });
 	});
-});
-
-describe("any history", () => {
-	const PRODUCTS = ["a", "b", "c"];
-	const ORDERS = ["o1", "o2", "o3", "o4"];
-	const line = fc.record({
-		productId: fc.constantFrom(...PRODUCTS),
-		quantity: fc.integer({ min: 1, max: 4 })
-	});
-	const step = fc.record({
-		orderId: fc.constantFrom(...ORDERS),
-		command: fc.constantFrom("reserve", "commit", "release", "expire"),
-		items: fc.array(line, { minLength: 1, maxLength: 4 })
-	});
-
-	it("keeps stock, ledger and reservations in step, and counts the facts without a gap", () => {
-		fc.assert(
-			fc.property(
-				fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 3, maxLength: 3 }),
-				fc.array(step, { maxLength: 60 }),
-				(opening, steps) => {
-					const stock = new Map(
-						PRODUCTS.map((id, n) => [id, { onHand: opening[n]!, reserved: 0, sold: 0 }])
-					);
-					const reservations = new Map<string, Reservation>(ORDERS.map(id => [id, none(id)]));
-					const sold = new Map<string, readonly Line[]>();
-					const releases = new Map<string, number>();
-
-					for (const { orderId, command, items } of steps) {
-						const before = reservations.get(orderId)!;
-						const available = new Map([...stock].map(([id, s]) => [id, s.onHand - s.reserved]));
-						const decision = decide(command, before, items, available);
-						if (decision?.outcome !== "change") continue;
-						const { reservation, movements, fact } = decision;
-						expect(reservation.version).toBe(before.version + 1);
-						for (const { productId, onHand, reserved, sold: units } of movements) {
-							const s = stock.get(productId)!;
-							s.onHand += onHand;
-							s.reserved += reserved;
-							s.sold += units;
-							expect(s.reserved).toBeGreaterThanOrEqual(0);
-							expect(s.onHand).toBeGreaterThanOrEqual(s.reserved);
-						}
-						if (reservation.status === "committed" && before.status === "active")
-							sold.set(orderId, before.lines);
-						if (fact.type === "inventory.released.v1")
-							releases.set(orderId, (releases.get(orderId) ?? 0) + 1);
-						reservations.set(orderId, reservation);
-					}
-
-					const held = [...reservations.values()].flatMap(r =>
-						r.status === "active" ? r.lines : []
-					);
-					for (const [n, id] of PRODUCTS.entries()) {
-						const s = stock.get(id)!;
-						expect(s.reserved).toBe(unitsOf(id, held));
-						expect(s.sold).toBe(unitsOf(id, [...sold.values()].flat()));
-						expect(s.onHand + s.sold).toBe(opening[n]);
-					}
-					expect([...releases.values()].every(times => times === 1)).toBe(true);
-				}
-			),
-			{ numRuns: 2_000 }
-		);
-	});
-
-	const decide = (
-		command: string,
-		reservation: Reservation,
-		items: readonly Line[],
-		available: ReadonlyMap<string, number>
-	): Decision | undefined => {
-		if (command === "reserve") return reserve(reservation, items, available, UNTIL);
-		if (command === "commit") return commit(reservation);
-		if (command === "release") return release(reservation);
-		return reservation.status === "active" ? expire(reservation) : undefined;
-	};
-	const unitsOf = (productId: string, lines: readonly Line[]): number =>
-		lines.filter(l => l.productId === productId).reduce((sum, { quantity }) => sum + quantity, 0);
 });

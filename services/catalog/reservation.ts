@@ -1,5 +1,6 @@
 /** The hold of one order on stock: what may become of it, what that moves and what it tells. */
 import type { Events } from "../../contracts/index.ts";
+import { availableOf, type OrderMovement, type Stock } from "./stock.ts";
 
 export interface Line {
 	readonly productId: string;
@@ -16,23 +17,13 @@ export type Reservation = { readonly orderId: string; readonly version: number }
 );
 export type ActiveReservation = Extract<Reservation, { status: "active" }>;
 
-/** What moves in the stock of one product, as the ledger keeps it. */
-export interface Movement {
-	readonly productId: string;
-	readonly kind: "reserve" | "commit" | "release" | "expire";
-	readonly onHand: number;
-	readonly reserved: number;
-	readonly sold: number;
-	readonly reason: string;
-}
-
 type InventoryFact = Extract<keyof Events, `inventory.${string}`>;
 type Told = { [K in InventoryFact]: { readonly type: K; readonly data: Events[K] } }[InventoryFact];
 
 export interface Change {
 	readonly outcome: "change";
 	readonly reservation: Reservation;
-	readonly movements: readonly Movement[];
+	readonly movements: readonly OrderMovement[];
 	readonly fact: Told;
 }
 export type Decision =
@@ -42,6 +33,7 @@ export type Decision =
 	/** It cannot be done any more; a person has to look. */
 	| { readonly outcome: "conflict"; readonly why: string };
 
+const NO_STOCK = { onHand: 0, reserved: 0 };
 const NOTHING: Decision = { outcome: "nothing" };
 
 /** The signs of what one unit moves. */
@@ -52,7 +44,7 @@ const EFFECTS = {
 	expire: { onHand: 0, reserved: -1, sold: 0, reason: "lease ran out" }
 } as const;
 
-const move = (kind: Movement["kind"], lines: readonly Line[]): Movement[] => {
+const move = (kind: OrderMovement["kind"], lines: readonly Line[]): OrderMovement[] => {
 	const { onHand, reserved, sold, reason } = EFFECTS[kind];
 	return lines.map(({ productId, quantity }) => ({
 		productId,
@@ -76,11 +68,11 @@ export function sumByProduct(items: readonly Line[]): Line[] {
 
 const next = ({ orderId, version }: Reservation) => ({ orderId, version: version + 1 });
 
-/** Holds all that was ordered until `until`, or none of it. `available` knows only the products there are. */
+/** Holds all that was ordered until `until`, or none of it. `stocks` knows only the products that ever came in. */
 export function reserve(
 	reservation: Reservation,
 	items: readonly Line[],
-	available: ReadonlyMap<string, number>,
+	stocks: ReadonlyMap<string, Pick<Stock, "onHand" | "reserved">>,
 	until: string
 ): Decision {
 	if (reservation.status !== "none") return NOTHING;
@@ -90,7 +82,7 @@ export function reserve(
 		.map(({ productId, quantity }) => ({
 			productId,
 			requested: quantity,
-			available: available.get(productId) ?? 0
+			available: availableOf(stocks.get(productId) ?? NO_STOCK)
 		}))
 		.filter(line => line.requested > line.available);
 	if (shortages.length > 0)

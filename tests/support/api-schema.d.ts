@@ -732,6 +732,43 @@ export interface paths {
 		patch?: never;
 		trace?: never;
 	};
+	"/api/v1/inventory/{productId}/movements": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		/** The ledger of a product's stock, newest first */
+		get: operations["inventory.movements"];
+		put?: never;
+		post?: never;
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
+	"/api/v1/inventory/{productId}/adjustments": {
+		parameters: {
+			query?: never;
+			header?: never;
+			path?: never;
+			cookie?: never;
+		};
+		get?: never;
+		put?: never;
+		/**
+		 * Add units to a product's stock, or take them away, for a reason
+		 * @description `received`, `found` and `returned` add, `damaged` and `lost` take away, a `correction` does either. What orders hold cannot be taken away: 409 says how much is free. `If-Match` makes sure that nothing has moved since it was counted.
+		 */
+		post: operations["inventory.adjust"];
+		delete?: never;
+		options?: never;
+		head?: never;
+		patch?: never;
+		trace?: never;
+	};
 	"/api/v1/cart": {
 		parameters: {
 			query?: never;
@@ -1618,7 +1655,9 @@ export interface components {
 			onHand: number;
 			reserved: number;
 			sold: number;
+			/** @description What can be bought: `onHand - reserved` */
 			available: number;
+			/** @description Who holds what is reserved, and until when; the first 1000 that end */
 			holds: {
 				/**
 				 * Format: uuid
@@ -1632,6 +1671,51 @@ export interface components {
 				 */
 				until: string;
 			}[];
+			/** @description Units reserved by holds beyond those */
+			unlisted: number;
+			/** @description Counts the movements of the product */
+			version: number;
+		};
+		/** Movement */
+		Movement: {
+			/**
+			 * Format: date-time
+			 * @description RFC 3339, UTC
+			 */
+			at: string;
+			/** @enum {unknown} */
+			kind: "receipt" | "adjust" | "reserve" | "commit" | "release" | "expire";
+			/**
+			 * @description What it does to the units that can be bought: all deltas of a product add up to `available`. 0 for a commit, which sells what was held
+			 * @example -2
+			 */
+			delta: number;
+			/**
+			 * @example {
+			 *       "onHand": 0,
+			 *       "reserved": 2,
+			 *       "sold": 0
+			 *     }
+			 */
+			changes: {
+				onHand: number;
+				reserved: number;
+				sold: number;
+			};
+			/** @example order placed */
+			reason: string;
+			/** @example Dropped in aisle 4 */
+			note?: string;
+			/**
+			 * Format: uuid
+			 * @description UUID
+			 */
+			orderId?: string;
+			/**
+			 * Format: uuid
+			 * @description The user who adjusted it
+			 */
+			by?: string;
 		};
 		/** Cart */
 		Cart: {
@@ -2043,6 +2127,7 @@ export type PastPrice = components["schemas"]["PastPrice"];
 export type CategoryNode = components["schemas"]["CategoryNode"];
 export type Category = components["schemas"]["Category"];
 export type Inventory = components["schemas"]["Inventory"];
+export type Movement = components["schemas"]["Movement"];
 export type Cart = components["schemas"]["Cart"];
 export type Address = components["schemas"]["Address"];
 export type Order = components["schemas"]["Order"];
@@ -6937,6 +7022,7 @@ export interface operations {
 			/** @description Success */
 			200: {
 				headers: {
+					ETag?: string;
 					[name: string]: unknown;
 				};
 				content: {
@@ -6953,11 +7039,21 @@ export interface operations {
 					 *           "quantity": 0,
 					 *           "until": "2026-01-02T03:04:05.000Z"
 					 *         }
-					 *       ]
+					 *       ],
+					 *       "unlisted": 0,
+					 *       "version": 0
 					 *     }
 					 */
 					"application/json": components["schemas"]["Inventory"];
 				};
+			};
+			/** @description As `If-None-Match` has it */
+			304: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content?: never;
 			};
 			400: components["responses"]["BAD_REQUEST"];
 			401: components["responses"]["UNAUTHENTICATED"];
@@ -6985,6 +7081,264 @@ export interface operations {
 			414: components["responses"]["URL_TOO_LONG"];
 			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
 			422: components["responses"]["VALIDATION_ERROR"];
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"inventory.movements": {
+		parameters: {
+			query?: {
+				limit?: number;
+				/** @description `nextCursor` of the page before */
+				cursor?: string;
+			};
+			header?: never;
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				productId: string;
+			};
+			cookie?: never;
+		};
+		requestBody?: never;
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "items": [
+					 *         {
+					 *           "at": "2026-01-02T03:04:05.000Z",
+					 *           "kind": "receipt",
+					 *           "delta": -2,
+					 *           "changes": {
+					 *             "onHand": 0,
+					 *             "reserved": 2,
+					 *             "sold": 0
+					 *           },
+					 *           "reason": "order placed",
+					 *           "note": "Dropped in aisle 4"
+					 *         }
+					 *       ],
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *     }
+					 */
+					"application/json": {
+						items: components["schemas"]["Movement"][];
+						/** @description On all pages; where it was asked for */
+						total?: number;
+						nextCursor: string | null;
+					};
+				};
+			};
+			400: components["responses"]["BAD_REQUEST"];
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `INVALID_CURSOR`: This cursor is not one of ours.
+			 *
+			 *     `VALIDATION_ERROR`: Some fields are not valid.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			429: components["responses"]["RATE_LIMITED"];
+			431: components["responses"]["HEADERS_TOO_LARGE"];
+			500: components["responses"]["INTERNAL"];
+			503: components["responses"]["UNAVAILABLE"];
+		};
+	};
+	"inventory.adjust": {
+		parameters: {
+			query?: never;
+			header: {
+				/**
+				 * @description A text of the client's own, new for each command and the same for its repetitions
+				 * @example 3f6f2a54-order-1
+				 */
+				"Idempotency-Key": string;
+				/** @description Do it only where the object still has this `ETag`, or one of these */
+				"If-Match"?: string;
+			};
+			path: {
+				/**
+				 * @description UUID
+				 * @example 0199c0de-0000-7000-8000-000000000001
+				 */
+				productId: string;
+			};
+			cookie?: never;
+		};
+		requestBody: {
+			content: {
+				/**
+				 * @example {
+				 *       "delta": 10,
+				 *       "reason": "received",
+				 *       "note": "Delivery note 4711"
+				 *     }
+				 */
+				"application/json": {
+					/**
+					 * @description Units; not 0
+					 * @example 10
+					 */
+					delta: number;
+					/** @enum {unknown} */
+					reason: "received" | "found" | "returned" | "damaged" | "lost" | "correction";
+					/** @example Delivery note 4711 */
+					note?: string;
+				};
+			};
+		};
+		responses: {
+			/** @description Success */
+			200: {
+				headers: {
+					ETag?: string;
+					[name: string]: unknown;
+				};
+				content: {
+					/**
+					 * @example {
+					 *       "productId": "0199c0de-0000-7000-8000-000000000001",
+					 *       "onHand": 0,
+					 *       "reserved": 0,
+					 *       "sold": 0,
+					 *       "available": 0,
+					 *       "holds": [
+					 *         {
+					 *           "orderId": "0199c0de-0000-7000-8000-000000000001",
+					 *           "quantity": 0,
+					 *           "until": "2026-01-02T03:04:05.000Z"
+					 *         }
+					 *       ],
+					 *       "unlisted": 0,
+					 *       "version": 0
+					 *     }
+					 */
+					"application/json": components["schemas"]["Inventory"];
+				};
+			};
+			/**
+			 * @description `BAD_REQUEST`: The request is not proper HTTP.
+			 *
+			 *     `MALFORMED_URL`: The address is not properly encoded.
+			 *
+			 *     `REPEATED_PARAMETER`: A query parameter was given more than once.
+			 *
+			 *     `REPEATED_HEADER`: A header was given more than once.
+			 *
+			 *     `MALFORMED_BODY`: The body is not proper JSON.
+			 *
+			 *     `HEADER_REQUIRED`: A required header is missing.
+			 */
+			400: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			401: components["responses"]["UNAUTHENTICATED"];
+			/** @description `FORBIDDEN`: You may not do this. */
+			403: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `NOT_FOUND`: There is no such thing, or it is not yours. */
+			404: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			406: components["responses"]["NOT_ACCEPTABLE"];
+			408: components["responses"]["REQUEST_TIMEOUT"];
+			/**
+			 * @description `INSUFFICIENT_STOCK`: Fewer units are free than shall be taken away; the others are held by orders.
+			 *
+			 *     `TOO_MUCH_STOCK`: There would be more units on hand than we can count.
+			 *
+			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
+			 */
+			409: {
+				headers: {
+					/** @description Seconds */
+					"Retry-After"?: number;
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			/** @description `VERSION_MISMATCH`: It was changed in the meantime. Read it again and repeat your change. */
+			412: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
+			413: components["responses"]["BODY_TOO_LARGE"];
+			414: components["responses"]["URL_TOO_LONG"];
+			415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+			/**
+			 * @description `VALIDATION_ERROR`: Some fields are not valid.
+			 *
+			 *     `IDEMPOTENCY_KEY_REUSED`: This Idempotency-Key was used with another request. Use a new key.
+			 */
+			422: {
+				headers: {
+					[name: string]: unknown;
+				};
+				content: {
+					"application/problem+json": components["schemas"]["Problem"];
+				};
+			};
 			429: components["responses"]["RATE_LIMITED"];
 			431: components["responses"]["HEADERS_TOO_LARGE"];
 			500: components["responses"]["INTERNAL"];

@@ -1,5 +1,6 @@
 /** The books of a whole system, read from all its databases once nothing moves any more. */
 import pg from "pg";
+import { DIFFERENCES } from "../../services/catalog/inventory.store.ts";
 
 /** What checkout.md calls invariants: each names a query that must find nothing. */
 const INVARIANTS: Record<"orders" | "catalog", Record<string, string>> = {
@@ -22,14 +23,7 @@ const INVARIANTS: Record<"orders" | "catalog", Record<string, string>> = {
 			HAVING max(aggregate_version) <> count(*)`
 	},
 	catalog: {
-		"stock that does not follow from the ledger": `SELECT s.product_id FROM stock s
-			JOIN (SELECT product_id, sum(on_hand_delta) AS on_hand, sum(reserved_delta) AS reserved, sum(sold_delta) AS sold
-				FROM stock_movement GROUP BY 1) m USING (product_id)
-			WHERE (s.on_hand, s.reserved, s.sold) IS DISTINCT FROM (m.on_hand, m.reserved, m.sold)`,
-		"stock reserved by nobody": `SELECT s.product_id FROM stock s LEFT JOIN (
-				SELECT l.product_id, sum(l.quantity) AS held FROM reservation_line l JOIN reservation r USING (order_id)
-				WHERE r.status = 'active' GROUP BY 1) h USING (product_id)
-			WHERE s.reserved <> coalesce(h.held, 0)`,
+		"stock that is not what the ledger and the orders add up to": DIFFERENCES,
 		"a reservation still open": "SELECT order_id FROM reservation WHERE status = 'active'",
 		"an event that is not published": "SELECT id, type FROM outbox WHERE published_at IS NULL",
 		"a dead letter": "SELECT consumer, type, reason FROM dead_letter"

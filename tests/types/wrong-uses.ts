@@ -6,7 +6,7 @@ import { Type } from "typebox";
 import { auth } from "../../contracts/auth.ts";
 import { Params } from "../../contracts/common.ts";
 import { categories } from "../../contracts/categories.ts";
-import { inventory } from "../../contracts/inventory.ts";
+import { exports } from "../../contracts/exports.ts";
 import { notifications } from "../../contracts/notifications.ts";
 import { orders } from "../../contracts/orders.ts";
 import { products } from "../../contracts/products.ts";
@@ -81,11 +81,11 @@ implement(notifications)({
 	}
 });
 
-implement(inventory)({
+implement(exports)({
 	actions: {
-		async get() {
+		async mine() {
 			await this.transaction(async () => {}); // wrong: no mixin gives this service a database
-			throw failure(inventory, "NOT_FOUND");
+			throw failure(exports, "NOT_FOUND");
 		}
 	}
 });
