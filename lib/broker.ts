@@ -7,6 +7,7 @@ import { deadlineMiddleware } from "./deadline.ts";
 import { natsOptions } from "./nats.ts";
 import { ValenceTransporter } from "./nats-transporter.ts";
 import { accessMiddleware } from "./identity.ts";
+import { isWorthRepeating, outageMiddleware } from "./outage.ts";
 import { bindRuntime, type Runtime } from "./runtime.ts";
 import { resultMiddleware } from "./results.ts";
 import { JsonSchemaValidator } from "./validator.ts";
@@ -59,7 +60,14 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 		logger: logger(config),
 		requestTimeout: config.REQUEST_TIMEOUT_MS,
 		// Off unless an action's contract says that it is idempotent.
-		retryPolicy: { enabled: false, retries: 4, delay: 50, maxDelay: 1_000, factor: 2 },
+		retryPolicy: {
+			enabled: false,
+			retries: 4,
+			delay: 50,
+			maxDelay: 1_000,
+			factor: 2,
+			check: isWorthRepeating
+		},
 		circuitBreaker: {
 			enabled: true,
 			threshold: 0.5,
@@ -84,6 +92,7 @@ export function brokerOptions(config: Config, nodeID: string): BrokerOptions {
 		middlewares: [
 			accessMiddleware,
 			contextMiddleware,
+			outageMiddleware,
 			deadlineMiddleware,
 			lostRequestMiddleware,
 			...(config.NODE_ENV === "production" ? [] : [resultMiddleware])

@@ -164,6 +164,86 @@ describe("a transaction", () => {
 		expect(await db.transaction(timeout)).toEqual({ value: "4s" });
 	});
 
+	describe("that PostgreSQL undoes to end a deadlock", () => {
+		beforeEach(() => db.query("INSERT INTO thing VALUES (1, ''), (2, '')"));
+		const names = async () =>
+			(await db.query<{ name: string }>("SELECT name FROM thing WHERE id < 3 ORDER BY id")).map(
+				({ name }) => name
+			);
+		/** Two that write the same two rows, each the other's first one last, once both have their first. */
+		const cross = (repeatable: boolean) => {
+			const tries: Record<string, number> = { a: 0, b: 0 };
+			const woken: string[] = [];
+			const first = { a: Promise.withResolvers<void>(), b: Promise.withResolvers<void>() };
+			const write = (tx: Tx, name: string, id: number) =>
+				tx.query("UPDATE thing SET name = name || $2 WHERE id = $1", [id, name]);
+			const run = (name: "a" | "b", rows: readonly [number, number]) =>
+				db.transaction(
+					async tx => {
+						tries[name]!++;
+						tx.afterCommit(() => woken.push(name));
+						const id = randomUUID();
+						await insert(tx, rows[0] + 10);
+						await write(tx, name, rows[0]);
+						tx.record(
+							"session.revoked.v1",
+							{ id, version: 1 },
+							{ sessionId: id, userId: id, reason: "logout", until: "2026-01-01T00:00:00.000Z" }
+						);
+						first[name].resolve();
+						await Promise.all([first.a.promise, first.b.promise]);
+						await write(tx, name, rows[1]);
+						return name;
+					},
+					undefined,
+					{ repeatable }
+				);
+			return { tries, woken, both: Promise.allSettled([run("a", [1, 2]), run("b", [2, 1])]) };
+		};
+		const facts = async () =>
+			(await db.one<{ n: number }>("SELECT count(*)::int AS n FROM outbox"))!.n;
+
+		it("is done once more, as if it had not been there before", async () => {
+			const before = await facts();
+			const { tries, woken, both } = cross(true);
+			expect(await both).toEqual([
+				{ status: "fulfilled", value: "a" },
+				{ status: "fulfilled", value: "b" }
+			]);
+			expect(tries["a"]! + tries["b"]!).toBe(3);
+			for (const name of await names()) expect(["ab", "ba"]).toContain(name);
+			expect([...woken].sort()).toEqual(["a", "b"]);
+			expect((await facts()) - before).toBe(2);
+		});
+
+		it("is not, where it may have done something else", async () => {
+			const { tries, both } = cross(false);
+			const failed = (await both).filter(({ status }) => status === "rejected");
+			expect(failed).toEqual([
+				{ status: "rejected", reason: expect.objectContaining({ code: "40P01" }) }
+			]);
+			expect(tries).toEqual({ a: 1, b: 1 });
+		});
+
+		it("is done twice at most, and not for another reason", async () => {
+			for (const [code, times] of [
+				["40P01", 2],
+				["40001", 2],
+				["55P03", 1],
+				["57014", 1],
+				["08006", 1],
+				["ECONNRESET", 1]
+			] as const) {
+				const work = jest.fn(async () => {
+					throw Object.assign(new Error("x"), { code });
+				});
+				const failed = db.transaction(work, undefined, { repeatable: true });
+				await expect(failed).rejects.toMatchObject({ code });
+				expect([code, work.mock.calls.length]).toEqual([code, times]);
+			}
+		});
+	});
+
 	describe("that a Sequelize model joins", () => {
 		let Thing: ModelStatic<Model<{ id: number; name: string }>>;
 		beforeAll(() => {

@@ -1,4 +1,5 @@
 /** One group's database: its pool, its transactions, and the facts recorded in them. */
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { Sequelize, Transaction } from "sequelize";
 import type { Events, Fact } from "../contracts/index.ts";
@@ -62,6 +63,9 @@ interface Recorded {
 
 const MAX_DATA_BYTES = 900_000;
 
+/** At once, it would take the same lock again before the one that it was undone for has been woken. */
+const REPEAT_AFTER_MS = 40;
+
 const LIMITS = {
 	statement_timeout: 4_000,
 	// Where the server cannot say so any more.
@@ -87,6 +91,13 @@ const statement = (sql: string | Prepared, bind: readonly unknown[]): pg.QueryCo
 	values: [...bind]
 });
 
+/** A transaction that has committed, and what is to be done now. */
+interface Attempt<T> {
+	readonly answers: T[];
+	readonly hasRecorded: boolean;
+	readonly after: readonly (() => void)[];
+}
+
 /** A part of a transaction, and on whose behalf it is done. */
 export interface Work<T> {
 	readonly work: (tx: Tx) => Promise<T>;
@@ -98,6 +109,11 @@ export interface TransactionOptions {
 	readonly patient?: boolean;
 	/** How long each piece of work may take; then it is undone with an OverrunError. */
 	readonly budgetMs?: number;
+	/**
+	 * True where `work` does nothing outside the transaction: it is done once more where PostgreSQL has undone
+	 * it in favour of another transaction (a deadlock, a serialization failure).
+	 */
+	readonly repeatable?: boolean;
 }
 
 /** Work in a transaction took longer than it may, and would have held its locks for ever. */
@@ -186,10 +202,26 @@ export class Database {
 	 * Runs several pieces of work one after the other in one transaction, each on behalf of its own
 	 * context. All of it happens, or nothing: what one throws undoes the others too, and is thrown on.
 	 */
-	async together<T>(
+	async together<T>(pieces: readonly Work<T>[], options: TransactionOptions = {}): Promise<T[]> {
+		const { answers, hasRecorded, after } = await this.#attempt(pieces, options).catch(
+			async (error: unknown) => {
+				if (!options.repeatable || !isUndone(error)) throw error;
+				await sleep(REPEAT_AFTER_MS * (0.5 + Math.random()));
+				return this.#attempt(pieces, options);
+			}
+		);
+		if (hasRecorded) {
+			crashPoint("writer.after-commit");
+			this.onRecorded?.();
+		}
+		for (const run of after) run();
+		return answers;
+	}
+
+	async #attempt<T>(
 		pieces: readonly Work<T>[],
-		{ patient = false, budgetMs }: TransactionOptions = {}
-	): Promise<T[]> {
+		{ patient = false, budgetMs }: TransactionOptions
+	): Promise<Attempt<T>> {
 		const recorded: Recorded[] = [];
 		const after: (() => void)[] = [];
 		const answers = await this.#inTransaction(async client => {
@@ -208,12 +240,7 @@ export class Database {
 			}
 			return done;
 		});
-		if (recorded.length > 0) {
-			crashPoint("writer.after-commit");
-			this.onRecorded?.();
-		}
-		for (const run of after) run();
-		return answers;
+		return { answers, hasRecorded: recorded.length > 0, after };
 	}
 
 	async #inTransaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -355,17 +382,24 @@ const CONNECTION_LOST =
 /** Whether it was the database's (or the network's) trouble and the same work may well succeed later. */
 export function isRetryable(error: unknown): boolean {
 	if (!(error instanceof Error)) return false;
-	const { name, parent, code, retryable, message } = error as Error & {
-		parent?: { code?: string };
-		code?: unknown;
-		retryable?: boolean;
-	};
+	const { name, retryable, message } = error as Error & { retryable?: boolean };
 	if (retryable === true) return true;
 	if (/^Sequelize(?:Connection|HostNot|AccessDenied|Timeout)/.test(name)) return true;
 	if (CONNECTION_LOST.test(message)) return true;
-	const state = parent?.code ?? code;
+	const state = stateOf(error);
 	return typeof state === "string" && (RETRYABLE_STATES.test(state) || NETWORK_DOWN.test(state));
 }
+
+/** PostgreSQL's SQLSTATE or Node's code of an error, also where Sequelize has wrapped it. */
+function stateOf(error: Error): unknown {
+	const { parent, code } = error as { parent?: { code?: string }; code?: unknown };
+	return parent?.code ?? code;
+}
+
+/** serialization_failure and deadlock_detected: PostgreSQL says so of what it has rolled back, whatever it was asked. */
+const UNDONE_STATES = new Set<unknown>(["40001", "40P01"]);
+const isUndone = (error: unknown): boolean =>
+	error instanceof Error && UNDONE_STATES.has(stateOf(error));
 
 /** The unique constraint that a write ran into, where that was the trouble. */
 export function violatedConstraint(error: unknown): string | undefined {

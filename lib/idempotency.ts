@@ -150,7 +150,9 @@ class KeyUse {
 	async take(work: (tx: Tx) => Promise<unknown>): Promise<{ outcome: unknown }> {
 		for (const end = Date.now() + PATIENCE_MS; ; await sleep(LOOK_EVERY_MS)) {
 			// No connection is held while it waits: those who work need them.
-			const turn = await this.#db.transaction(tx => this.#tryTake(tx, work));
+			const turn = await this.#db.transaction(tx => this.#tryTake(tx, work), undefined, {
+				repeatable: true
+			});
 			if (turn) return turn;
 			if (Date.now() >= end) throw commonFailure("IDEMPOTENCY_IN_PROGRESS");
 		}

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { Type } from "typebox";
+import { Params } from "../contracts/common.ts";
 import { contract } from "../lib/contract.ts";
 import { databaseUrl, type Config } from "../lib/config.ts";
 import type { Database } from "../lib/database.ts";
@@ -150,5 +152,61 @@ describe("in one process, a consumer that is new", () => {
 		await catalog.query("ALTER TABLE outbox RENAME COLUMN published_at TO gone_at");
 		await stop();
 		await expect(start(listener("young"))).rejects.toThrow(/published_at/);
+	});
+});
+
+describe("two commands that lock the same rows the other way round", () => {
+	const bridge = contract({
+		name: "bridge",
+		failures: {},
+		events: {},
+		actions: {
+			cross: {
+				summary: "Cross",
+				access: "public",
+				rest: { route: "POST /bridge", tag: "Test" },
+				params: Params({ from: Type.Integer(), to: Type.Integer() }),
+				result: Type.Null()
+			}
+		}
+	});
+
+	it.each([
+		["without a key", []],
+		["with an Idempotency-Key each", ["a", "b"]]
+	])("both succeed, %s", async (_, keys) => {
+		let tries = 0;
+		const { promise: bothHaveOne, resolve: haveBoth } = Promise.withResolvers<void>();
+		const crossing = implement(bridge)({
+			mixins: [events("orders")],
+			actions: {
+				async cross({ params: { from, to } }) {
+					await this.transaction(async tx => {
+						const pass = (id: number) =>
+							tx.query("UPDATE plank SET steps = steps + 1 WHERE id = $1", [id]);
+						await pass(from);
+						if (++tries === 2) haveBoth();
+						await bothHaveOne;
+						await pass(to);
+					});
+					return null;
+				}
+			}
+		});
+		const { broker, runtime } = await start(crossing);
+		const db = runtime.database("orders");
+		await db.query("CREATE TABLE plank (id int PRIMARY KEY, steps int NOT NULL DEFAULT 0)");
+		await db.query("INSERT INTO plank VALUES (1), (2)");
+		const cross = (from: number, to: number, idempotencyKey: string | undefined) =>
+			broker.call("bridge.cross", { from, to }, {
+				headers: idempotencyKey === undefined ? {} : { idempotencyKey }
+			} as object);
+		const crossed = await Promise.all([cross(1, 2, keys[0]), cross(2, 1, keys[1])]);
+		expect(crossed).toEqual([null, null]);
+		expect(tries).toBe(3);
+		expect(await db.query("SELECT steps FROM plank")).toEqual([{ steps: 2 }, { steps: 2 }]);
+		expect(await db.query("SELECT key FROM idempotency_key ORDER BY key")).toEqual(
+			keys.map(key => ({ key }))
+		);
 	});
 });

@@ -12,7 +12,8 @@ export interface DatabaseMethods {
 	readonly db: Database;
 	/**
 	 * Runs `work` in one transaction of the group's database. What it records is published after
-	 * the commit; whatever it throws undoes all of it.
+	 * the commit; whatever it throws undoes all of it. `work` may be done twice, where a deadlock has undone
+	 * it: it has no effect but in the transaction.
 	 */
 	transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
@@ -47,7 +48,7 @@ export const events = (
 		created(this: any) {
 			this.db = runtimeOf(this.broker).database(group);
 			this.transaction = <T>(work: (tx: Tx) => Promise<T>) =>
-				(this.db as Database).transaction(work);
+				(this.db as Database).transaction(work, undefined, { repeatable: true });
 		},
 		async started(this: any) {
 			const durable =

@@ -814,6 +814,7 @@ describe("the gateway", () => {
 				title: "Internal",
 				status: 500,
 				code: "INTERNAL",
+				detail: "Something went wrong on our side.",
 				instance: "/api/v1/products",
 				requestId: body["requestId"]
 			});

@@ -141,7 +141,7 @@ const exampleOfProblem = (
 	title: titleOf(code),
 	status,
 	code,
-	...(code === "INTERNAL" ? {} : { detail: message }),
+	detail: message,
 	instance,
 	requestId: "0199c0de-0000-7000-8000-000000000000",
 	...(code === "VALIDATION_ERROR"

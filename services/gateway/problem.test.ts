@@ -65,6 +65,22 @@ describe("a problem", () => {
 		);
 	});
 
+	it("says of what the services call UNAVAILABLE what everybody is told, and of nothing alike", () => {
+		const secret = "auth.login: connect ECONNREFUSED 10.0.3.7:5432";
+		const away = of(new Errors.MoleculerRetryableError(secret, 503, "UNAVAILABLE"));
+		expect(away).toMatchObject({ status: 503, code: "UNAVAILABLE" });
+		expect(away.detail).toBe(gateway.failures.UNAVAILABLE.message);
+		for (const like of [
+			new Errors.MoleculerRetryableError(secret, 503, "AWAY"),
+			new Errors.MoleculerError(secret, 503, "UNAVAILABLE"),
+			Object.assign(new Error(secret), { code: "ECONNREFUSED" })
+		])
+			expect(of(like)).toMatchObject({
+				code: "INTERNAL",
+				detail: gateway.failures.INTERNAL.message
+			});
+	});
+
 	it("names its instance as a proper reference", () => {
 		expect(problemOf(null, '/a%20b/<script>"é', "r").instance).toBe("/a%20b/%3Cscript%3E%22%C3%A9");
 		expect(problemOf(null, "/a%/%4/%zz/%c3%A9", "r").instance).toBe("/a%25/%254/%25zz/%c3%A9");

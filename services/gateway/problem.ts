@@ -1,6 +1,7 @@
 /** What a client is told when something fails: RFC 9457 documents, from an allow-list, in this one place. */
 import { allContracts } from "../../contracts/index.ts";
 import { commonFailures, contract, type FailureContract } from "../../lib/contract.ts";
+import { UNAVAILABLE } from "../../lib/outage.ts";
 
 /** The gateway's own failures, beside those that the actions declare. */
 export const gateway = contract({
@@ -69,7 +70,7 @@ export interface Problem {
 	readonly title: string;
 	readonly status: number;
 	readonly code: string;
-	readonly detail?: string;
+	readonly detail: string;
 	/** The path that was asked for. */
 	readonly instance: string;
 	readonly requestId: string;
@@ -136,7 +137,7 @@ export function problemOf(
 		title: titleOf(code),
 		status,
 		code,
-		...(code === "INTERNAL" ? {} : { detail: told }),
+		detail: told,
 		instance: instance.replaceAll(NOT_IN_A_PATH, encodeURIComponent),
 		requestId,
 		...(errors.length > 0 ? { errors } : {})
@@ -152,6 +153,7 @@ function codeOf(
 	if (name === "MoleculerClientError" && declared?.status === code) return String(type);
 	if (name === "ValidationError") return "VALIDATION_ERROR";
 	if (OUTAGES.has(String(name))) return "UNAVAILABLE";
+	if (name === "MoleculerRetryableError" && type === UNAVAILABLE) return "UNAVAILABLE";
 	// moleculer-web's, for a path that cannot be decoded.
 	if (type === "UNABLE_DECODE_PARAM") return "MALFORMED_URL";
 	return "INTERNAL";
