@@ -109,7 +109,7 @@ export const auth = contract({
 				bearer: "ignored",
 				status: 201,
 				location: "/api/v1/users/me",
-				limit: { attempt: "register" }
+				limit: { attempt: "register", account: "email" }
 			},
 			params: Params({
 				email: Email,

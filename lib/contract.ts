@@ -123,9 +123,9 @@ export type Attempt = "login" | "reset" | "register";
 export interface LimitContract {
 	/** Points of what the caller may use in a minute. */
 	readonly cost?: number;
-	/** Counted as well, by the address that it comes from. */
+	/** Counted as well: by who has signed in, where the route is for those, else by the address that it comes from. */
 	readonly attempt?: Attempt;
-	/** The parameter that names an account, where attempts are also counted by that. */
+	/** The parameter that names an account, where attempts by address are also counted by that. */
 	readonly account?: string;
 	/** True where an attempt that succeeds does not count. */
 	readonly failuresOnly?: boolean;

@@ -1,10 +1,12 @@
 import { Redis } from "ioredis";
 import { BreakableServer } from "../../bin/breakable-server.ts";
 import { auth } from "../../contracts/auth.ts";
+import { passwords } from "../../contracts/passwords.ts";
 import { failure } from "../../lib/failure.ts";
 import { somebody } from "../../tests/support/node.ts";
 import { until } from "../../tests/support/until.ts";
 import { problem, startGateway, tokensResult, type TestGateway } from "./gateway.fixtures.ts";
+import type { Policy } from "./ledger.ts";
 import { ATTEMPTS, REQUESTS } from "./limits.ts";
 
 type Answers = Parameters<typeof startGateway>[0];
@@ -32,12 +34,14 @@ describe("the limits", () => {
 		for (let i = 0; i < count; i++) found.push((await ask(i)).status);
 		return found;
 	};
-	const logIn = (login: string, password: string, headers: Record<string, string> = {}) =>
-		gateway.request("/api/v1/auth/login", {
+	const post = (path: string, body: object, headers: Record<string, string> = {}) =>
+		gateway.request(`/api/v1${path}`, {
 			method: "POST",
 			headers: { "content-type": "application/json", ...headers },
-			body: JSON.stringify({ login, password })
+			body: JSON.stringify(body)
 		});
+	const logIn = (login: string, password: string, headers: Record<string, string> = {}) =>
+		post("/auth/login", { login, password }, headers);
 	const times = (count: number, status: number) => Array<number>(count).fill(status);
 
 	it("tell each time what is left, and when to come back once nothing is", async () => {
@@ -182,12 +186,76 @@ describe("the limits", () => {
 		await start({ RATE_LIMIT_FACTOR: "0.1" });
 		const points = Math.round(ATTEMPTS.register.address.points * 0.1);
 		const register = (i: number) =>
-			gateway.request("/api/v1/auth/register", {
-				method: "POST",
-				headers: { "content-type": "application/json" },
-				body: JSON.stringify({ email: `a${i}@example.com`, username: `ada${i}`, password: RIGHT })
-			});
+			post("/auth/register", { email: `a${i}@example.com`, username: `ada${i}`, password: RIGHT });
 		expect(await statuses(points + 1, register)).toEqual([...times(points, 201), 429]);
+	});
+
+	it("let an address try fewer to register than to sign in, and one account fewer still", async () => {
+		const aSecond = ({ points, seconds }: Policy) => points / seconds;
+		expect(aSecond(ATTEMPTS.register.address)).toBeLessThan(aSecond(ATTEMPTS.login.address) / 10);
+		await start({ RATE_LIMIT_FACTOR: "1" });
+		const { points } = ATTEMPTS.register.account;
+		const register = (email: string) =>
+			post("/auth/register", { email, username: "ada", password: RIGHT });
+		const written = ["ada@example.com", "ADA@example.com"];
+		const found = await statuses(points + 1, i => register(written[i % 2]!));
+		expect(found).toEqual([...times(points, 201), 429]);
+		expect((await register("bob@example.com")).status).toBe(201);
+	});
+
+	describe("of attempts by who has signed in", () => {
+		const wrong: Answers = {
+			"passwords.change": async () => {
+				throw failure(passwords, "WRONG_PASSWORD");
+			},
+			"emails.requestVerification": async () => ({ status: "accepted" }),
+			"passwords.forgot": async () => ({ status: "accepted" }),
+			...signIn
+		};
+		const change = { currentPassword: "a guess of many", newPassword: RIGHT };
+		const from = (address: string) => ({ "x-forwarded-for": address });
+		beforeEach(() => start({ RATE_LIMIT_FACTOR: "1", TRUST_PROXY: "1" }, wrong));
+
+		it("stop guesses by one token from many addresses", async () => {
+			const [eve, ada] = [await gateway.as(somebody()), await gateway.as(somebody())];
+			const { points } = ATTEMPTS.login.account;
+			const guess = (i: number) =>
+				post("/auth/password/change", change, { ...eve, ...from(`198.51.100.${i}`) });
+			expect(await statuses(points + 2, guess)).toEqual([...times(points, 403), 429, 429]);
+			expect((await post("/auth/password/change", change, ada)).status).toBe(403);
+		});
+
+		it("take nothing from others at the address", async () => {
+			const eve = await gateway.as(somebody());
+			const resend = () => post("/auth/email/verification", {}, eve);
+			const { points } = ATTEMPTS.reset.account;
+			expect(await statuses(points + 1, resend)).toEqual([...times(points, 202), 429]);
+			const forgot = (i: number) => post("/auth/password/forgot", { email: `a${i}@example.com` });
+			const { points: ofAddress } = ATTEMPTS.reset.address;
+			expect(await statuses(ofAddress + 1, forgot)).toEqual([...times(ofAddress, 202), 429]);
+			// And the other way round.
+			expect(
+				(await post("/auth/email/verification", {}, await gateway.as(somebody()))).status
+			).toBe(202);
+		});
+
+		it("do not let a token that is one's own in the way of guesses at others", async () => {
+			const eve = await gateway.as(somebody());
+			const { points } = ATTEMPTS.login.address;
+			const spray = (i: number) => logIn(`somebody-${i}`, "123456", i % 2 === 0 ? eve : {});
+			expect(await statuses(points + 1, spray)).toEqual([...times(points, 401), 429]);
+			const finish = await gateway.request("/api/v1/auth/google/callback?state=a", {
+				headers: eve
+			});
+			expect(finish.status).toBe(429);
+		});
+
+		it("count those of a token that is no good by the address", async () => {
+			const bad = { authorization: "Bearer a.b.c" };
+			const { points } = ATTEMPTS.login.address;
+			const guess = () => post("/auth/password/change", change, bad);
+			expect(await statuses(points + 1, guess)).toEqual([...times(points, 401), 429]);
+		});
 	});
 
 	it("are off where the configuration says so", async () => {

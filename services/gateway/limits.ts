@@ -1,6 +1,7 @@
 /**
  * What a client may do in a time. Everybody has points to spend; attempts that could be used to guess
- * or to harvest are counted besides, by their address and by the account that they are aimed at.
+ * or to harvest are counted besides: of whoever has signed in by the user, of others by their address and
+ * by the account that they are aimed at.
  */
 import { createHash } from "node:crypto";
 import type { Service } from "moleculer";
@@ -16,7 +17,10 @@ export const REQUESTS: Policy = { name: "requests", points: 3_000, seconds: 60 }
 const READ_COST = 1;
 const COMMAND_COST = 5;
 
-/** The account's is the tighter one, since an address may be that of a whole office. */
+/**
+ * The account's is the tighter one, since an address may be that of a whole office. Registering tells that an
+ * address is taken, and is done once.
+ */
 export const ATTEMPTS = {
 	login: {
 		address: { name: "login", points: 60, seconds: 300 },
@@ -27,8 +31,8 @@ export const ATTEMPTS = {
 		account: { name: "reset-account", points: 3, seconds: 900 }
 	},
 	register: {
-		address: { name: "register", points: 60, seconds: 300 },
-		account: { name: "register-account", points: 3, seconds: 300 }
+		address: { name: "register", points: 60, seconds: 3_600 },
+		account: { name: "register-account", points: 5, seconds: 900 }
 	}
 } as const satisfies Record<Attempt, Record<"address" | "account", Policy>>;
 
@@ -80,14 +84,16 @@ export class Limits {
 	async admit(asker: Asker, route: Route | undefined, headers: Headers): Promise<Admission> {
 		const admission = new Admission(headers);
 		const { userId, network } = asker;
-		await admission.take(
-			this.#requests,
-			userId === undefined ? `address:${network}` : `user:${userId}`,
-			costOf(route)
-		);
+		const user = userId === undefined ? undefined : `user:${userId}`;
+		await admission.take(this.#requests, user ?? `address:${network}`, costOf(route));
 		const attempt = route?.rest.limit?.attempt;
-		if (attempt) {
-			const { address, account } = this.#attempts[attempt];
+		if (!attempt) return admission;
+		const { address, account } = this.#attempts[attempt];
+		// Whoever has signed in guesses at one account, from many addresses maybe, and takes nothing from
+		// others at theirs. Who that is says nothing where strangers may come as well.
+		if (user !== undefined && route.contract.access !== "public")
+			await admission.attempt(account, user);
+		else {
 			await admission.attempt(address, network);
 			admission.accounts = account;
 		}
