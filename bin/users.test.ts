@@ -67,7 +67,8 @@ it("makes the first admin, by a password that no argument tells", async () => {
 	expect(await logIn("two", "another good password")).toMatchObject({ status: 200 });
 	expect(await users(second)).toEqual({
 		code: 1,
-		output: "\nAn account with this e-mail address exists already.\n"
+		output:
+			"\nAn account with this e-mail address exists already. Sign in, or reset your password.\n"
 	});
 }, 60_000);
 

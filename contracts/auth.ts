@@ -72,10 +72,17 @@ export type Session = Static<typeof Session>;
 export const auth = contract({
 	name: "auth",
 	failures: {
-		EMAIL_TAKEN: { status: 409, message: "An account with this e-mail address exists already." },
+		EMAIL_TAKEN: {
+			status: 409,
+			message:
+				"An account with this e-mail address exists already. Sign in, or reset your password."
+		},
 		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
 		PASSWORD_TOO_COMMON: passwordFailures.PASSWORD_TOO_COMMON,
-		INVALID_CREDENTIALS: { status: 401, message: "The login or the password is wrong." },
+		INVALID_CREDENTIALS: {
+			status: 401,
+			message: "The login or the password is wrong. Check both, or reset your password."
+		},
 		SECOND_FACTOR_REQUIRED: {
 			status: 401,
 			message: "Send `code` as well: what your authenticator shows now, or a recovery code."

@@ -95,7 +95,11 @@ export const google = contract({
 			status: 409,
 			message: "Your account is linked to another Google account. Unlink that one first."
 		},
-		ACCOUNT_DISABLED: { status: 403, message: "This account may not sign in." },
+		ACCOUNT_DISABLED: {
+			status: 403,
+			message:
+				"This account may not sign in. Ask those who run this shop if you think that it should."
+		},
 		INVALID_SIGN_IN_CODE: {
 			status: 422,
 			message:

@@ -50,7 +50,10 @@ export const twoFactor = contract({
 			status: 422,
 			message: "This is not the authenticator's code of now. Check the clock of the device."
 		},
-		TWO_FACTOR_OFF: { status: 409, message: "You have no second factor." }
+		TWO_FACTOR_OFF: {
+			status: 409,
+			message: "You have no second factor. Set up an authenticator first if you want one."
+		}
 	},
 	actions: {
 		get: {

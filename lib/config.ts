@@ -289,7 +289,7 @@ export class ConfigError extends Error {
 	}
 }
 
-const check = createAjv({ coerce: true }).compile(Environment);
+const check = createAjv({ coerce: true, words: false }).compile(Environment);
 
 /**
  * Reads and checks the environment, for a node of a cluster with these units. Throws a ConfigError

@@ -1,6 +1,6 @@
 import { ServiceBroker } from "moleculer";
 import { Type } from "typebox";
-import { Money, Nullable, Params, Text } from "../contracts/common.ts";
+import { LongText, Money, Nullable, Params, Text } from "../contracts/common.ts";
 import { createAjv, fieldErrors, JsonSchemaValidator, type FieldError } from "./validator.ts";
 
 function errorsOf(schema: object, value: unknown): FieldError[] {
@@ -53,6 +53,35 @@ describe("what is wrong with a value", () => {
 		const errors = errorsOf(Params({ field: field as typeof Money }), { field: SECRET });
 		expect(errors.length).toBeGreaterThan(0);
 		expect(JSON.stringify(errors)).not.toContain(SECRET);
+	});
+
+	it("is told in the words of the field where it is a pattern that people would have to read", () => {
+		const words = "3 small letters";
+		const small = Type.String({ pattern: "^[a-z]{3}$", description: words });
+		const worded = Params({
+			name: Type.Optional(small),
+			names: Type.Optional(Type.Array(Nullable(small))),
+			bare: Type.Optional(Type.String({ pattern: "^[a-z]{3}$" })),
+			title: Type.Optional(Text(1, 5, { description: "What it is called" })),
+			text: Type.Optional(LongText(5, { description: "What it is" }))
+		});
+		const told = (value: object) =>
+			errorsOf(worded, value).map(({ field, code, message }) => [field, code, message]);
+		expect(told({ name: SECRET })).toEqual([["name", "pattern", `must be: ${words}`]]);
+		expect(told({ names: ["abc", SECRET] })).toEqual([["names.1", "pattern", `must be: ${words}`]]);
+		expect(told({ bare: SECRET })).toEqual([
+			["bare", "pattern", 'must match pattern "^[a-z]{3}$"']
+		]);
+		expect(told({ title: "a\nb", text: "a\0b" })).toEqual([
+			["title", "pattern", "must not contain control characters"],
+			["text", "pattern", "must not contain control characters"]
+		]);
+		expect(told({ title: "too long" })).toEqual([
+			["title", "maxLength", "must NOT have more than 5 characters"]
+		]);
+		const asItIs = createAjv({ words: false }).compile(worded);
+		expect(asItIs({ name: SECRET })).toBe(false);
+		expect(fieldErrors(asItIs.errors)[0]!.message).toBe('must match pattern "^[a-z]{3}$"');
 	});
 
 	it("is told of a thing that may be null as if it had to be there", () => {

@@ -13,15 +13,18 @@ const addFormats = ajvFormats as unknown as (ajv: Ajv, formats: string[]) => Ajv
 
 /**
  * An Ajv that speaks the formats the contracts use. `coerce` turns strings of a URL into numbers
- * and booleans; `defaults` fills in what is left out.
+ * and booleans; `defaults` fills in what is left out; without `words` a pattern is told as it is, where the
+ * description of its field is not.
  */
-export function createAjv({ coerce = false, defaults = true } = {}): Ajv {
+export function createAjv({ coerce = false, defaults = true, words = true } = {}): Ajv {
 	const ajv = new Ajv({
 		allErrors: true,
 		useDefaults: defaults,
 		coerceTypes: coerce,
 		strict: true,
-		allowUnionTypes: true
+		allowUnionTypes: true,
+		// Its errors then know the schema, and the value as well: fieldErrors() hands on neither.
+		verbose: words
 	});
 	addFormats(ajv, ["date-time", "email", "uri"]);
 	// Not as ajv-formats has it: PostgreSQL refuses the form with `urn:uuid:` before it.
@@ -32,7 +35,8 @@ export function createAjv({ coerce = false, defaults = true } = {}): Ajv {
 export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): FieldError[] =>
 	(errors ?? [])
 		.filter(error => !saysLittle(error))
-		.map(({ instancePath, keyword, params, message }) => {
+		.map(error => {
+			const { instancePath, keyword, params } = error;
 			const missing = keyword === "required" ? (params["missingProperty"] as string) : undefined;
 			const unknown =
 				keyword === "additionalProperties" ? (params["additionalProperty"] as string) : undefined;
@@ -41,9 +45,20 @@ export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): 
 			return {
 				field: field.map(part => part.replaceAll("~1", "/").replaceAll("~0", "~")).join("."),
 				code: missing ? "required" : unknown ? "unknown" : keyword,
-				message: missing ? "is required" : unknown ? "is not known" : (message ?? "is not valid")
+				message: missing ? "is required" : unknown ? "is not known" : inWords(error)
 			};
 		});
+
+/** Of a pattern that only says what must not be in a text. */
+const FORBIDS = /^\^(?:\(\?:)?\[\^/;
+
+/** People do not read patterns: what the field is says more, where its schema tells that. */
+function inWords({ keyword, params, message = "is not valid", parentSchema }: ErrorObject): string {
+	if (keyword !== "pattern" || !parentSchema) return message;
+	if (FORBIDS.test(params["pattern"] as string)) return "must not contain control characters";
+	const { description } = parentSchema as { description?: string };
+	return description === undefined ? message : `must be: ${description}`;
+}
 
 /** A union reports each of its branches and then itself; that it might have been null is no help either. */
 const saysLittle = ({ keyword, params, schemaPath }: ErrorObject): boolean =>

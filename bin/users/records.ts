@@ -1,10 +1,9 @@
 /** Records of a file as users to be imported. Pure. */
 import { createHash } from "node:crypto";
-import type { TSchema } from "typebox";
 import { ImportedUser } from "../../contracts/users.ts";
 import { toJson } from "../../lib/schema-changes.ts";
 import { StartupError } from "../../lib/startup-error.ts";
-import { createAjv, fieldErrors, type FieldError } from "../../lib/validator.ts";
+import { createAjv, fieldErrors } from "../../lib/validator.ts";
 import { normalizeLogin } from "../../services/users/user.ts";
 import type { CsvRecord } from "./csv.ts";
 
@@ -39,13 +38,6 @@ const columnOf = (field: string): string =>
 /** `password_hash is of cost 14, above 13` */
 export const tellProblem = ({ field, message }: { field: string; message: string }): string =>
 	`${columnOf(field)} ${message}`;
-
-/** What a pattern is about, where its field says so. */
-function inWords({ field, code, message }: FieldError): { field: string; message: string } {
-	const schemas = ImportedUser.properties as Record<string, TSchema & { description?: string }>;
-	const about = code === "pattern" ? schemas[field]?.description : undefined;
-	return { field, message: about ? `must be: ${about}` : message };
-}
 
 export interface ReadOptions {
 	/** Whether a username that is missing is made of the address. */
@@ -104,8 +96,7 @@ export class Reader {
 			return { problems: [`has ${cells.length} cells, the header ${this.#columns.length}`] };
 		if (text.includes("\ufffd")) return { problems: ["is not in UTF-8"] };
 		const user = this.#userOf(cells);
-		if (!isUser(user))
-			return { problems: fieldErrors(isUser.errors).map(inWords).map(tellProblem) };
+		if (!isUser(user)) return { problems: fieldErrors(isUser.errors).map(tellProblem) };
 		const problems = this.#repetitions(user, line);
 		return problems.length > 0 ? { problems } : { user };
 	}

@@ -25,41 +25,72 @@ history.replaceState(null, "", location.pathname);
 addEventListener("hashchange", () => location.reload());
 
 const at = selector => document.querySelector(selector);
-const form = at("form");
+const use = at("#use");
+const ask = at("#ask");
 const password = at("#password");
 
 document.title = page.title;
 at("h1").textContent = page.title;
 at("#text").textContent = page.text;
-at("button").textContent = page.button;
-for (const element of [password, at("label"), at("#hint")]) element.hidden = !page.asksPassword;
+at("#use button").textContent = page.button;
+for (const element of [password, at("#use label"), at("#hint")])
+	element.hidden = !page.asksPassword;
 password.required = page.asksPassword === true;
 
+const INCOMPLETE =
+	"This link is not complete. Open it from the mail once more, or copy all of its address.";
+
 const finish = text => {
-	form.hidden = true;
+	use.hidden = true;
+	ask.hidden = true;
 	at("#text").textContent = text;
 };
 
-if (!token)
-	finish("This link is not complete. Open it from the mail once more, or copy all of its address.");
+/** A link that leads nowhere: whoever may choose a new password by mail can have another one. */
+const giveUp = text => {
+	finish(text);
+	ask.hidden = !page.asksPassword;
+};
 
-form.addEventListener("submit", async event => {
-	event.preventDefault();
-	at("button").disabled = true;
-	at("#trouble").textContent = "";
+const complain = (form, text) => {
+	form.querySelector(".trouble").textContent = text;
+};
+
+/** Sends what a form is about. Answers undefined where that was done, else the problem. */
+const send = async (form, path, body) => {
+	const button = form.querySelector("button");
+	button.disabled = true;
+	complain(form, "");
 	try {
-		const response = await fetch(page.path, {
+		const response = await fetch(path, {
 			method: "POST",
 			headers: { "Content-Type": "application/json" },
-			body: JSON.stringify({ token, ...(page.asksPassword ? { password: password.value } : {}) })
+			body: JSON.stringify(body)
 		});
-		if (response.ok) return finish(page.done);
-		const { detail, errors = [] } = await response.json();
-		at("#trouble").textContent = errors.some(({ field }) => field === "token")
-			? "This link is not complete. Open it from the mail once more, or copy all of its address."
-			: detail;
+		return response.ok ? undefined : await response.json();
 	} catch {
-		at("#trouble").textContent = "There is no connection. Try again in a moment.";
+		return { detail: "There is no connection. Try again in a moment." };
+	} finally {
+		button.disabled = false;
 	}
-	at("button").disabled = false;
+};
+
+if (!token) giveUp(INCOMPLETE);
+
+use.addEventListener("submit", async event => {
+	event.preventDefault();
+	const body = { token, ...(page.asksPassword ? { password: password.value } : {}) };
+	const problem = await send(use, page.path, body);
+	if (!problem) return finish(page.done);
+	const { code, detail, errors = [] } = problem;
+	if (code === "INVALID_TOKEN") giveUp(detail);
+	else if (errors.some(({ field }) => field === "token")) giveUp(INCOMPLETE);
+	else complain(use, detail);
+});
+
+ask.addEventListener("submit", async event => {
+	event.preventDefault();
+	const problem = await send(ask, "/api/v1/auth/password/forgot", { email: at("#email").value });
+	if (problem) complain(ask, problem.detail);
+	else finish("If there is an account with this address, a mail is on its way.");
 });

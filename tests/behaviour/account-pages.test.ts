@@ -81,9 +81,46 @@ describe(`the pages that links in mails lead to, in a browser (${shape})`, () =>
 		await page.getByText("This link is not valid any more").waitFor();
 	});
 
+	it("mail another link to whoever has one that is no good any more", async () => {
+		const ada = await api.newCustomer();
+		await page.goto(`${url}/account/reset-password#token=${"A".repeat(43)}`);
+		expect(await page.getByLabel("Your e-mail address").isVisible()).toBe(false);
+		await page.getByLabel("New password").fill(NEW_PASSWORD);
+		await page.getByRole("button", { name: "Save the new password" }).click();
+		await page.getByText("This link is not valid any more").waitFor();
+		expect(await page.getByLabel("New password").isVisible()).toBe(false);
+		await page.getByLabel("Your e-mail address").fill(ada.email);
+		await page.getByRole("button", { name: "Mail me a new link" }).click();
+		await page
+			.getByText("If there is an account with this address, a mail is on its way.")
+			.waitFor();
+		expect(await page.getByRole("button").isVisible()).toBe(false);
+		await open("reset-password", ada.email);
+		await page.getByLabel("New password").fill(NEW_PASSWORD);
+		await page.getByRole("button", { name: "Save the new password" }).click();
+		await page.getByText("Your new password is saved").waitFor();
+		expect((await login(ada.email, NEW_PASSWORD)).status).toBe(200);
+	});
+
+	it("say the same of an address that nobody has", async () => {
+		await page.goto(`${url}/account/reset-password`);
+		await page.getByLabel("Your e-mail address").fill("nobody-at-all@example.com");
+		await page.getByRole("button", { name: "Mail me a new link" }).click();
+		await page
+			.getByText("If there is an account with this address, a mail is on its way.")
+			.waitFor();
+		expect(linksTo("reset-password", dataDir, "nobody-at-all@example.com")).toEqual([]);
+	});
+
 	it("say so where a link is not complete", async () => {
+		await page.goto(`${url}/account/verify-email`);
+		await page.getByText("This link is not complete").waitFor();
+		// Only whoever has signed in is mailed another one of these.
+		expect(await page.getByRole("button").isVisible()).toBe(false);
 		await page.goto(`${url}/account/reset-password`);
 		await page.getByText("This link is not complete").waitFor();
-		expect(await page.getByRole("button").isVisible()).toBe(false);
+		expect(await page.getByRole("button", { name: "Save the new password" }).isVisible()).toBe(
+			false
+		);
 	});
 });

@@ -79,7 +79,7 @@ describe(`the page at /docs, in a browser (${shape})`, () => {
 		const alert = page.getByRole("alert").filter({ hasText: "password" });
 		await alert.waitFor();
 		expect(await alert.textContent()).toBe(
-			"The login or the password is wrong. (INVALID_CREDENTIALS)"
+			"The login or the password is wrong. Check both, or reset your password. (INVALID_CREDENTIALS)"
 		);
 		expect(await page.getByRole("button", { name: "Log out" }).isVisible()).toBe(false);
 		await alert.getByRole("link").click();

@@ -2226,7 +2226,7 @@ export interface operations {
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
 			/**
-			 * @description `EMAIL_TAKEN`: An account with this e-mail address exists already.
+			 * @description `EMAIL_TAKEN`: An account with this e-mail address exists already. Sign in, or reset your password.
 			 *
 			 *     `USERNAME_TAKEN`: This username is taken.
 			 *
@@ -2370,7 +2370,7 @@ export interface operations {
 				};
 			};
 			/**
-			 * @description `INVALID_CREDENTIALS`: The login or the password is wrong.
+			 * @description `INVALID_CREDENTIALS`: The login or the password is wrong. Check both, or reset your password.
 			 *
 			 *     `SECOND_FACTOR_REQUIRED`: Send `code` as well: what your authenticator shows now, or a recovery code.
 			 *
@@ -3460,7 +3460,7 @@ export interface operations {
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
 			/**
-			 * @description `TWO_FACTOR_OFF`: You have no second factor.
+			 * @description `TWO_FACTOR_OFF`: You have no second factor. Set up an authenticator first if you want one.
 			 *
 			 *     `IDEMPOTENCY_IN_PROGRESS`: The first request with this Idempotency-Key is still being worked on. Try again.
 			 */
@@ -3678,7 +3678,7 @@ export interface operations {
 			};
 			406: components["responses"]["NOT_ACCEPTABLE"];
 			408: components["responses"]["REQUEST_TIMEOUT"];
-			/** @description `TWO_FACTOR_OFF`: You have no second factor. */
+			/** @description `TWO_FACTOR_OFF`: You have no second factor. Set up an authenticator first if you want one. */
 			409: {
 				headers: {
 					[name: string]: unknown;
@@ -4743,7 +4743,7 @@ export interface operations {
 			 *
 			 *     `GOOGLE_EMAIL_UNVERIFIED`: Google has not confirmed your e-mail address, so no account can be made with it. Confirm it there, or register with a password.
 			 *
-			 *     `ACCOUNT_DISABLED`: This account may not sign in.
+			 *     `ACCOUNT_DISABLED`: This account may not sign in. Ask those who run this shop if you think that it should.
 			 */
 			403: {
 				headers: {
@@ -4901,7 +4901,7 @@ export interface operations {
 				};
 			};
 			401: components["responses"]["UNAUTHENTICATED"];
-			/** @description `ACCOUNT_DISABLED`: This account may not sign in. */
+			/** @description `ACCOUNT_DISABLED`: This account may not sign in. Ask those who run this shop if you think that it should. */
 			403: {
 				headers: {
 					[name: string]: unknown;
