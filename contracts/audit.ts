@@ -69,7 +69,9 @@ export const AuditEntry = Type.Object({
 	device: Nullable(Type.String()),
 	sessionId: Nullable(Id),
 	note: Nullable(Type.String()),
-	erased: Type.Boolean({ description: "Whether the details were erased with the account" })
+	erased: Type.Boolean({
+		description: "Whether the details were erased: with a person, or after their time"
+	})
 });
 export type AuditEntry = Static<typeof AuditEntry>;
 
@@ -93,7 +95,8 @@ export const audit = contract({
 			failures: ["INVALID_CURSOR"]
 		},
 		verify: {
-			summary: "Check the chain of all security events",
+			summary:
+				"Check the chain of all security events, and that nothing is erased without a reason",
 			access: "internal",
 			idempotent: true,
 			timeout: 600_000,

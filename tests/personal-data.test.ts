@@ -446,6 +446,23 @@ describe("a person", () => {
 		await until(async () => (await left()).join() === "0", "the last look has erased it");
 	});
 
+	it("an admin does not stay in the record by what was done to others", async () => {
+		const [zoe, bob] = [await newPerson({ roles: ["admin"] }), await newPerson()];
+		const colleague = await newPerson({ roles: ["admin"] });
+		await call("users.manage", { id: bob.user.id, roles: ["staff"] }, zoe.user);
+		const entries = async () => (await call("audit.list", { userId: bob.user.id })).items;
+		expect((await entries())[0]).toMatchObject({ byId: zoe.user.id, ...zoe.client });
+		await request(zoe);
+		await finished(zoe);
+		const [changed, ...own] = await entries();
+		expect(changed).toMatchObject({ byId: zoe.user.id, address: null, device: null, erased: true });
+		expect(own).not.toContainEqual(expect.objectContaining({ erased: true }));
+		expect((await call("audit.verify", {})).flaws).toEqual([]);
+		await database("users").query("UPDATE users SET roles = '{customer}' WHERE id = $1", [
+			colleague.user.id
+		]);
+	});
+
 	it("who is the last admin stays", async () => {
 		const [first, last] = [
 			await newPerson({ roles: ["admin"] }),

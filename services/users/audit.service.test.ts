@@ -2,6 +2,8 @@ import { OPERATOR, type Identity } from "../../lib/identity.ts";
 import { verifyAccessToken } from "../../lib/access-token.ts";
 import { createSigningKeys } from "../../lib/signing-keys.ts";
 import { startTestNode, type TestNode } from "../../tests/support/node.ts";
+import { until } from "../../tests/support/until.ts";
+import { eraseDetails, KEPT_DAYS, purgeDetails } from "./security-details.ts";
 import { GENESIS, hashOfEntry, logSecurity, readEntries, verifyChain } from "./security-log.ts";
 
 const PASSWORD = "correct horse battery";
@@ -286,14 +288,100 @@ describe("the record of security events", () => {
 			expect(await verifyChain(db())).toMatchObject({ entries: 116 });
 		});
 
+		/** Writes down what happened so long ago. */
+		const written = async (
+			...events: readonly (Parameters<typeof logSecurity>[1] & { readonly ageMs?: number })[]
+		) => {
+			for (const { ageMs = 0, ...event } of events)
+				await db().transaction(tx =>
+					logSecurity(tx, { client: { address: "192.0.2.9", device: "" }, ...event }, ago(ageMs))
+				);
+		};
+		const ago = (ms: number) => new Date(Date.now() - ms);
+		const wipe = (condition: string) =>
+			flawsAfter(`UPDATE security_event SET detail = NULL, salt = NULL WHERE ${condition}`);
+		const unexplained = (position: number) =>
+			`the detail of entry ${position} was erased, and nothing explains it`;
+		/** A deletion as the service leaves it, or as somebody makes one up. */
+		const deletionOf = (userId: string, status = "finished") =>
+			db().query(
+				`INSERT INTO deletion (id, user_id, status, finished_at)
+				 VALUES (gen_random_uuid(), $1, $2, CASE $2 WHEN 'finished' THEN now() END)`,
+				[userId, status]
+			);
+		const FROM_HERE = `position > ${LAST}`;
+
+		it("by wiping what tells from where, shows it by each entry whose user is not gone", async () => {
+			const { user } = await newcomer();
+			const flaws = await wipe(`user_id = '${user.id}'`);
+			expect(flaws).toEqual([unexplained(LAST + 1)]);
+			await deletionOf(user.id, "requested");
+			expect((await verify()).flaws).toEqual(flaws);
+			// Nor does it help to make up that it is finished.
+			await db().query("UPDATE deletion SET status = 'finished', finished_at = now()");
+			expect((await verify()).flaws).toEqual(flaws);
+			await db().query("DELETE FROM users WHERE id = $1", [user.id]);
+			expect(await verify()).toMatchObject({ flaws: [], erased: 1 });
+		});
+
+		it("by wiping what an unknown name came from, or an operator did, shows it", async () => {
+			await written(
+				{ type: "sign-in-failed", userId: null },
+				{ type: "imported", userId: null, by: OPERATOR.id },
+				{ type: "signed-in", userId: crypto.randomUUID() }
+			);
+			expect(await wipe(FROM_HERE)).toEqual([7, 8, 9].map(unexplained));
+		});
+
 		it("only by an erasure, has no flaw, and says how many were erased", async () => {
-			expect(
-				await flawsAfter(
-					`UPDATE security_event SET detail = NULL, salt = NULL WHERE position = ${HALFWAY}`,
-					noted
-				)
-			).toEqual([]);
-			expect(await verify()).toMatchObject({ erased: 1 });
+			const [admin, user] = [crypto.randomUUID(), crypto.randomUUID()];
+			await written(
+				{ type: "signed-in", userId: admin },
+				{ type: "signed-in", userId: user },
+				{ type: "disabled", userId: user, by: admin }
+			);
+			expect(await db().transaction(tx => eraseDetails(tx, admin))).toBe(2);
+			await deletionOf(admin);
+			expect(await verify(noted)).toMatchObject({ flaws: [], erased: 2 });
+			const { items } = await node.call("audit.list", { userId: user });
+			expect(items).toMatchObject([
+				{ type: "disabled", byId: admin, address: null, erased: true },
+				{ type: "signed-in", address: "192.0.2.9", erased: false }
+			]);
+		});
+
+		it("only by the purge, which takes what is old enough and nothing younger, has no flaw", async () => {
+			const { nobody, somebody } = KEPT_DAYS;
+			const [DAY_MS, MINUTE_MS] = [86_400_000, 60_000];
+			const entries = [
+				[null, undefined, nobody],
+				[null, OPERATOR.id, somebody],
+				[crypto.randomUUID(), undefined, somebody],
+				[crypto.randomUUID(), OPERATOR.id, somebody]
+			] as const;
+			for (const [userId, by, days] of entries)
+				await written(
+					{ type: "sign-in-failed", userId, by, ageMs: days * DAY_MS },
+					{ type: "sign-in-failed", userId, by, ageMs: days * DAY_MS - MINUTE_MS }
+				);
+			expect(await purgeDetails(db())).toBe(entries.length);
+			expect(await purgeDetails(db())).toBe(0);
+			expect(await verify(noted)).toMatchObject({ flaws: [], erased: entries.length });
+			// The others are not old enough, whoever wipes them.
+			expect(await wipe(FROM_HERE)).toEqual([8, 10, 12, 14].map(unexplained));
+		});
+
+		it("is purged by a node that starts", async () => {
+			await written({ type: "sign-in-failed", userId: null, ageMs: 100 * 86_400_000 });
+			const other = await startTestNode(["users"], {
+				env: { AUTH_KEYS: keys, USERS_DATABASE_URL: db().url }
+			});
+			try {
+				await until(async () => (await verify()).erased === 1, "the details are purged");
+				expect((await verify(noted)).flaws).toEqual([]);
+			} finally {
+				await other.stop();
+			}
 		});
 	});
 });

@@ -1,8 +1,12 @@
-/** Deletes sessions and tokens that are over. Any node does: what one has deleted, the others do not find. */
+/**
+ * Deletes sessions and tokens that are over, and erases details that were kept long enough. Any node
+ * does: what one has deleted, the others do not find.
+ */
 import type { Service } from "moleculer";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { mixin } from "../../lib/service.ts";
 import { Ticker } from "../../lib/ticker.ts";
+import { purgeDetails } from "./security-details.ts";
 import { purgeSessions } from "./sessions.store.ts";
 
 interface Purging extends Service {
@@ -16,9 +20,12 @@ export const sessionPurge = () =>
 		created(this: Purging) {
 			const database = runtimeOf(this.broker).database("users");
 			this.purgeTicker = new Ticker(
-				async () => void (await purgeSessions(database)),
+				async () => {
+					await purgeSessions(database);
+					await purgeDetails(database);
+				},
 				EVERY_MS,
-				error => this.logger.warn(`Old sessions are purged later: ${String(error)}`)
+				error => this.logger.warn(`Old sessions and details are purged later: ${String(error)}`)
 			);
 		},
 		events: {

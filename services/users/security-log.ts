@@ -15,6 +15,7 @@ import type {
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { ClientInfo } from "../../lib/identity.ts";
 import { uuidv7 } from "../../lib/uuid.ts";
+import { findAlibis, mayBeErased } from "./security-details.ts";
 
 /** What has happened. */
 export interface SecurityEvent {
@@ -145,15 +146,6 @@ export async function readHead(db: Queries): Promise<{ position: number; hash: s
 	return head!;
 }
 
-/** Erases who it was and from where in all entries of a user; answers how many there are. The chain holds. */
-export async function eraseDetails(tx: Tx, userId: string): Promise<number> {
-	const erased = await tx.query(
-		"UPDATE security_event SET detail = NULL, salt = NULL WHERE user_id = $1 RETURNING 1",
-		[userId]
-	);
-	return erased.length;
-}
-
 /** What is wrong with an entry, seen after the one before it; undefined where nothing is. Pure. */
 export function flawOf(
 	entry: SecurityEntry,
@@ -229,10 +221,14 @@ export async function verifyChain(
 		// From below the first, where only a stranger's hand could have put one.
 		const after = entries === 0 ? -Number.MAX_SAFE_INTEGER : before.position;
 		const batch = await readEntries(db, after, BATCH);
+		const wiped = batch.filter(entry => entry.detail === null);
+		const alibis = await findAlibis(db, wiped);
+		erased += wiped.length;
 		for (const entry of batch) {
 			const flaw = flawOf(entry, before);
 			if (flaw) flaws.push(flaw);
-			if (entry.detail === null) erased++;
+			if (entry.detail === null && !mayBeErased(entry, alibis))
+				flaws.push(`the detail of entry ${entry.position} was erased, and nothing explains it`);
 			if (entry.position === head?.position)
 				noted = entry.hash === head.hash ? undefined : "has another hash than you wrote down";
 			if (entry.position === end.position && entry.hash !== end.hash)
