@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 import { contract } from "../lib/contract.ts";
 import { Tokens } from "./auth.ts";
-import { Params } from "./common.ts";
+import { Id, Params } from "./common.ts";
 import { passwordFailures } from "./passwords.ts";
 import {
 	reauthentication,
@@ -43,6 +43,9 @@ const Address = (description: string) =>
 		description,
 		examples: ["https://accounts.google.com/o/oauth2/v2/auth?client_id=…"]
 	});
+const provider = Type.Enum(["google"], {
+	description: "`google` stands for any that the configuration names"
+});
 const Secret = Type.String({ description: "256 bits, base64url" });
 
 /**
@@ -227,5 +230,14 @@ export const google = contract({
 			failures: ["NOT_FOUND", "LAST_WAY_IN"]
 		}
 	},
-	events: {}
+	events: {
+		"user.identity-linked.v1": {
+			summary: "A user can sign in by a provider as well, to an account that was there before",
+			data: Type.Object({ userId: Id, provider })
+		},
+		"user.identity-unlinked.v1": {
+			summary: "A user does not sign in by a provider any more",
+			data: Type.Object({ userId: Id, provider })
+		}
+	}
 });

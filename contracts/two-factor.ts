@@ -144,6 +144,13 @@ export const twoFactor = contract({
 		"user.two-factor-disabled.v1": {
 			summary: "A user signs in without a second factor from now on",
 			data: Type.Object({ userId: Id })
+		},
+		"user.recovery-code-used.v1": {
+			summary: "A user has signed in by a recovery code in place of the authenticator",
+			data: Type.Object({
+				userId: Id,
+				left: Type.Integer({ minimum: 0, description: "How many recovery codes are left" })
+			})
 		}
 	}
 });

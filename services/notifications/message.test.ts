@@ -127,6 +127,86 @@ describe("the cancellation of an order", () => {
 	});
 });
 
+describe("a mail about how one signs in", () => {
+	const notices: [Notice, subject: string, what: RegExp, advice: RegExp][] = [
+		[
+			{ kind: "password-changed", by: "change" },
+			"Your password was changed",
+			/you are signed out on all other devices/,
+			/ask for a new password at once, which signs everybody out: the link comes to this address/
+		],
+		[
+			{ kind: "password-changed", by: "reset" },
+			"Your password was changed",
+			/by a link from a mail, and you are signed out everywhere/,
+			/can read your mails: secure your mailbox first, then ask for a new password here once more/
+		],
+		[
+			{ kind: "passkey-added" },
+			"A passkey was added to your account",
+			/a new passkey that signs in to your account/,
+			/at once, which signs everybody out, and then remove the passkey/
+		],
+		[
+			{ kind: "passkey-removed" },
+			"A passkey was removed from your account",
+			/does not sign in to your account any more/,
+			/at once, which signs everybody out, and then see which passkeys are left/
+		],
+		[
+			{ kind: "two-factor-enabled" },
+			"A second factor was turned on",
+			/now asks for a code/,
+			/at once, which signs everybody out, and then set up your own authenticator/
+		],
+		[
+			{ kind: "two-factor-disabled" },
+			"The second factor was turned off",
+			/does not ask for a code/,
+			/at once, which signs everybody out, and then turn the second factor on again/
+		],
+		[
+			{ kind: "identity-linked", provider: "google" },
+			"Google was linked to your account",
+			/the linked Google account now signs in to your account/,
+			/at once, which signs everybody out, and then unlink Google/
+		],
+		[
+			{ kind: "identity-unlinked", provider: "google" },
+			"Google was unlinked from your account",
+			/does not lead to your account any more/,
+			/at once, which signs everybody out, and then link Google again/
+		],
+		[
+			{ kind: "recovery-code-used", left: 7 },
+			"A recovery code was used",
+			/a recovery code in place of your authenticator\. 7 are left\./,
+			/at once, which signs everybody out, and then get new recovery codes/
+		]
+	];
+
+	it.each(notices)("says what it is and what to do: %j", (notice, subject, what, advice) => {
+		const told = compose(notice, ada);
+		expect(told.subject).toBe(subject);
+		const [, said, otherwise] = told.text.split("\n\n");
+		expect(said).toMatch(what);
+		expect(otherwise).toMatch(/^If it was not you, /);
+		expect(otherwise).toMatch(advice);
+	});
+
+	it("does not rely on the mailbox where the password was changed by it", () => {
+		const { text } = compose({ kind: "password-changed", by: "reset" }, ada);
+		expect(text).not.toMatch(/cannot read|at once/);
+	});
+
+	it.each([
+		[1, "One is left."],
+		[0, "It was the last one: get new ones while you can sign in."]
+	])("says of %d recovery codes: %s", (left, words) => {
+		expect(compose({ kind: "recovery-code-used", left }, ada).text).toContain(words);
+	});
+});
+
 describe("the receipt of a deletion", () => {
 	const deleted: Notice = {
 		kind: "account-deleted",

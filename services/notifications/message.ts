@@ -1,6 +1,9 @@
 /** What we write to people: pure text, from a fact and the one it concerns. */
 import type { Money } from "../../contracts/common.ts";
+import type { Events } from "../../contracts/index.ts";
 import type { CancelReason } from "../../contracts/orders.ts";
+
+type Provider = Events["user.identity-linked.v1"]["provider"];
 
 /** What a message tells. */
 export type Notice =
@@ -26,6 +29,17 @@ export type Notice =
 	| { readonly kind: "verify-email" }
 	| { readonly kind: "reset-password" }
 	| { readonly kind: "password-changed"; readonly by: "change" | "reset" }
+	| { readonly kind: "passkey-added" }
+	| { readonly kind: "passkey-removed" }
+	| { readonly kind: "two-factor-enabled" }
+	| { readonly kind: "two-factor-disabled" }
+	| { readonly kind: "identity-linked"; readonly provider: Provider }
+	| { readonly kind: "identity-unlinked"; readonly provider: Provider }
+	| {
+			readonly kind: "recovery-code-used";
+			/** How many are left. */
+			readonly left: number;
+	  }
 	| {
 			readonly kind: "account-deleted";
 			/** By this number we find what was done, but nobody. */
@@ -78,6 +92,12 @@ const REASONS: Record<CancelReason, string> = {
 	RESERVATION_EXPIRED: "The time for which we could hold the goods for you has run out.",
 	CUSTOMER: "It was cancelled on request."
 };
+
+/** What is linked, as people call it. */
+const PROVIDERS: Record<Provider, string> = { google: "Google" };
+
+/** What to do first where somebody else was at the account. */
+const RESET = "ask for a new password at once, which signs everybody out";
 
 /** Writes the message about `notice` to this person. */
 export function compose(notice: Notice, to: Addressee): Content {
@@ -150,11 +170,75 @@ function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
 		case "password-changed":
 			return {
 				subject: "Your password was changed",
-				blocks: [
+				blocks:
 					notice.by === "reset"
-						? "Your password was changed by a link from a mail, and you are signed out everywhere."
-						: "Your password was changed, and you are signed out on all other devices.",
-					"If it was not you, ask for a new password at once: whoever did it cannot read your mails."
+						? [
+								"Your password was changed by a link from a mail, and you are signed out everywhere.",
+								"If it was not you, whoever did it can read your mails: secure your mailbox first, then ask for a new password here once more."
+							]
+						: [
+								"Your password was changed, and you are signed out on all other devices.",
+								`If it was not you, ${RESET}: the link comes to this address.`
+							]
+			};
+		case "passkey-added":
+			return {
+				subject: "A passkey was added to your account",
+				blocks: [
+					"There is a new passkey that signs in to your account, without your password.",
+					`If it was not you, ${RESET}, and then remove the passkey.`
+				]
+			};
+		case "passkey-removed":
+			return {
+				subject: "A passkey was removed from your account",
+				blocks: [
+					"One of your passkeys does not sign in to your account any more.",
+					`If it was not you, ${RESET}, and then see which passkeys are left.`
+				]
+			};
+		case "two-factor-enabled":
+			return {
+				subject: "A second factor was turned on",
+				blocks: [
+					"Signing in by password now asks for a code of the authenticator that was just set up as well. An earlier authenticator does not work any more.",
+					`If it was not you, ${RESET}, and then set up your own authenticator. Where you cannot sign in without a code, write to us.`
+				]
+			};
+		case "two-factor-disabled":
+			return {
+				subject: "The second factor was turned off",
+				blocks: [
+					"Signing in by password does not ask for a code of your authenticator any more.",
+					`If it was not you, ${RESET}, and then turn the second factor on again.`
+				]
+			};
+		case "identity-linked": {
+			const provider = PROVIDERS[notice.provider];
+			return {
+				subject: `${provider} was linked to your account`,
+				blocks: [
+					`Whoever signs in with the linked ${provider} account now signs in to your account as well, without your password.`,
+					`If it was not you, ${RESET}, and then unlink ${provider}.`
+				]
+			};
+		}
+		case "identity-unlinked": {
+			const provider = PROVIDERS[notice.provider];
+			return {
+				subject: `${provider} was unlinked from your account`,
+				blocks: [
+					`Signing in with ${provider} does not lead to your account any more.`,
+					`If it was not you, ${RESET}, and then link ${provider} again.`
+				]
+			};
+		}
+		case "recovery-code-used":
+			return {
+				subject: "A recovery code was used",
+				blocks: [
+					`Somebody, probably you, has signed in with your password and a recovery code in place of your authenticator. ${tellLeft(notice.left)}`,
+					`If it was not you, somebody has your password and your recovery codes: ${RESET}, and then get new recovery codes.`
 				]
 			};
 		case "account-deleted":
@@ -172,6 +256,13 @@ function tell(notice: Notice): { subject: string; blocks: readonly Block[] } {
 			};
 	}
 }
+
+const tellLeft = (left: number): string =>
+	left === 0
+		? "It was the last one: get new ones while you can sign in."
+		: left === 1
+			? "One is left."
+			: `${left} are left.`;
 
 function tellKept(receipt: Receipt): Block[] {
 	const kept = receipt.flatMap(part => part.kept.map(({ what, why }) => `${what}: ${why}`));

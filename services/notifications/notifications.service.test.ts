@@ -285,6 +285,83 @@ describe("with a mail server", () => {
 		);
 	});
 
+	const changed = (userId: string) =>
+		[
+			["user.passkey-added.v1", { userId, passkeyId: randomUUID() }, "passkey-added"],
+			["user.passkey-removed.v1", { userId, passkeyId: randomUUID() }, "passkey-removed"],
+			["user.two-factor-enabled.v1", { userId }, "two-factor-enabled"],
+			["user.two-factor-disabled.v1", { userId }, "two-factor-disabled"],
+			["user.identity-linked.v1", { userId, provider: "google" }, "identity-linked"],
+			["user.identity-unlinked.v1", { userId, provider: "google" }, "identity-unlinked"],
+			["user.recovery-code-used.v1", { userId, left: 9 }, "recovery-code-used"],
+			["user.password-changed.v1", { userId, by: "change" }, "password-changed"]
+		] as const;
+	const factOf = (type: Fact, data: { readonly userId: string }, version: number): Envelope => ({
+		specversion: "1.0",
+		id: randomUUID(),
+		type,
+		source: "/valence/users",
+		subject: `user/${data.userId}`,
+		time: new Date().toISOString(),
+		datacontenttype: "application/json",
+		data,
+		aggregatetype: "user",
+		aggregateid: data.userId,
+		aggregateversion: version,
+		correlationid: data.userId
+	});
+
+	const handled = (facts: readonly Envelope[]) =>
+		eventually(async () =>
+			expect(
+				await node.runtime
+					.database("notifications")
+					.query(
+						"SELECT FROM inbox WHERE consumer = 'notifications' AND event_id = ANY ($1::uuid[])",
+						[facts.map(({ id }) => id)]
+					)
+			).toHaveLength(facts.length)
+		);
+
+	it("writes about every change of how one signs in, once for each", async () => {
+		const user = newUser();
+		await tell("user.created.v1", user.userId, user);
+		await eventually(async () => expect(await messages(node)).toHaveLength(1));
+		// Twice the same change are two events, and two mails; the same event again is none.
+		const facts = [...changed(user.userId), ...changed(user.userId)].map(([type, data], index) =>
+			factOf(type, data, index + 2)
+		);
+		for (const fact of [...facts, ...facts]) await node.runtime.stream.publish(fact);
+		await eventually(() => expect(smtp.mails).toHaveLength(1 + facts.length));
+		await handled(facts);
+		const kinds = (await messages(node)).map(({ kind }) => kind).filter(kind => kind !== "welcome");
+		const expected = changed(user.userId).map(([, , kind]) => kind);
+		expect(kinds.toSorted()).toEqual([...expected, ...expected].toSorted());
+		expect(new Set(smtp.mails.flatMap(({ to }) => to))).toEqual(new Set([user.email]));
+	});
+
+	it("writes about none of them to who has been deleted", async () => {
+		const user = newUser();
+		const { userId } = user;
+		const deletionId = randomUUID();
+		await tell("user.created.v1", userId, user);
+		await eventually(() => expect(smtp.mails).toHaveLength(1));
+		await tell("user.deletion-requested.v1", userId, { userId, deletionId }, 2);
+		await eventually(async () =>
+			expect(await node.recorded("notifications", "notifications-data.erased.v1")).toHaveLength(1)
+		);
+		await tell("user.deleted.v1", userId, { userId, deletionId, receipt: [] }, 3);
+		await eventually(() => expect(smtp.mails).toHaveLength(2));
+		const late = changed(userId).map(([type, data], index) => factOf(type, data, index + 4));
+		for (const fact of late) await node.runtime.stream.publish(fact);
+		await handled(late);
+		expect(smtp.mails.map(({ raw }) => header(raw, "Subject"))).toEqual([
+			"Welcome to Valence",
+			"Your account was deleted"
+		]);
+		expect(await jobs(node)).toEqual([]);
+	});
+
 	it("waits for a recipient who is not known yet", async () => {
 		const user = newUser();
 		const order = confirmation(user.userId);

@@ -131,6 +131,34 @@ export default implement(notifications)({
 			const to = await recipientOf(tx, userId);
 			await notify(this.enqueue, tx, { to, refId }, { kind: "password-changed", by });
 		},
+		async "user.passkey-added.v1"({ id: refId, data: { userId } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "passkey-added" });
+		},
+		async "user.passkey-removed.v1"({ id: refId, data: { userId } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "passkey-removed" });
+		},
+		async "user.two-factor-enabled.v1"({ id: refId, data: { userId } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "two-factor-enabled" });
+		},
+		async "user.two-factor-disabled.v1"({ id: refId, data: { userId } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "two-factor-disabled" });
+		},
+		async "user.identity-linked.v1"({ id: refId, data: { userId, provider } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "identity-linked", provider });
+		},
+		async "user.identity-unlinked.v1"({ id: refId, data: { userId, provider } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "identity-unlinked", provider });
+		},
+		async "user.recovery-code-used.v1"({ id: refId, data: { userId, left } }, tx) {
+			const to = await recipientOf(tx, userId);
+			await notify(this.enqueue, tx, { to, refId }, { kind: "recovery-code-used", left });
+		},
 		async "user.deleted.v1"({ data: { userId, deletionId, receipt } }, tx) {
 			const to = (await findErasure(tx, userId))?.to ?? undefined;
 			const notice = { kind: "account-deleted", deletionId, receipt } as const;

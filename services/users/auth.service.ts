@@ -11,7 +11,7 @@ import { isUuid } from "../../lib/uuid.ts";
 import { events, type DatabaseMethods } from "../../mixins/events.mixin.ts";
 import { proof, type Proof } from "./proof.mixin.ts";
 import { sessionPurge } from "./purge.mixin.ts";
-import { useSecondFactor, type SecondFactor } from "./second-factor.ts";
+import { tellRecoveryCodeUsed, useSecondFactor, type SecondFactor } from "./second-factor.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf, judge, successorOf } from "./session.ts";
 import {
@@ -128,8 +128,10 @@ async function openByPassword(
 	if (renewed !== undefined) await renewHash(tx, userId, renewed, passwordHash!);
 	const opened = await openSignedIn(tx, user, "password", client);
 	const { sessionId } = opened;
-	if (factor === "recovery-code")
+	if (factor === "recovery-code") {
+		await tellRecoveryCodeUsed(tx, userId);
 		await logSecurity(tx, { type: "recovery-code-used", userId, client, sessionId });
+	}
 	return { user, opened };
 }
 

@@ -19,6 +19,7 @@ export async function evict(tx: Tx, userId: string, client: ClientInfo | undefin
 	}
 	for (const { issuer } of await listIdentities(tx, userId)) {
 		await removeIdentity(tx, userId, issuer);
+		await recordFact(tx, userId, "user.identity-unlinked.v1", { userId, provider: "google" });
 		await logSecurity(tx, { type: "identity-unlinked", userId, client, note: issuer });
 	}
 	if (await removeTwoFactor(tx, userId)) {

@@ -163,8 +163,10 @@ async function link(
 	// Whoever has signed out everywhere has taken back what a thief of a session began.
 	if (user?.status !== "active" || !(await isAlive(tx, { userId, sessionId })))
 		throw failure(google, "GOOGLE_SIGN_IN_EXPIRED");
-	if (await addIdentity(tx, userId, person))
+	if (await addIdentity(tx, userId, person)) {
+		await recordFact(tx, userId, "user.identity-linked.v1", { userId, provider: "google" });
 		return logSecurity(tx, { type: "identity-linked", userId, client, sessionId, note: "google" });
+	}
 	const holder = await findHolder(tx, person);
 	if (holder === undefined) throw failure(google, "GOOGLE_ALREADY_LINKED");
 	if (holder !== userId) throw failure(google, "GOOGLE_LINKED_ELSEWHERE");

@@ -118,6 +118,10 @@ describe("sign-in with Google", () => {
 				[userId]
 			)
 		).map(({ type }) => type);
+	const toldOf = async (userId: string) =>
+		(await node.recorded("users")).filter(
+			({ data }) => (data as { userId?: string }).userId === userId
+		);
 	const refused = async (work: Promise<unknown>, type: string, code: number) => {
 		await expect(work).rejects.toMatchObject({ type, code });
 	};
@@ -142,9 +146,11 @@ describe("sign-in with Google", () => {
 				[{ hash: null }]
 			);
 			expect(await eventsOf(user.id)).toEqual(["registered", "signed-in"]);
-			const told = (await node.recorded("users"))
-				.filter(({ data }) => (data as { userId?: string }).userId === user.id)
-				.map(({ type, data }) => [type, (data as { method?: string }).method]);
+			// A link to what was not there before is no news to anybody.
+			const told = (await toldOf(user.id)).map(({ type, data }) => [
+				type,
+				(data as { method?: string }).method
+			]);
 			expect(told).toEqual([
 				["user.created.v1", undefined],
 				["user.email-verified.v1", undefined],
@@ -493,6 +499,13 @@ describe("sign-in with Google", () => {
 				"signed-in",
 				"identity-unlinked"
 			]);
+			const data = { userId: user.id, provider: "google" };
+			expect(
+				(await toldOf(user.id)).filter(({ type }) => type.startsWith("user.identity"))
+			).toEqual([
+				{ type: "user.identity-linked.v1", data },
+				{ type: "user.identity-unlinked.v1", data }
+			]);
 		});
 
 		it("begins with an address for the page, where the browser cannot be sent along", async () => {
@@ -585,6 +598,8 @@ describe("sign-in with Google", () => {
 			const tokens = await signIn(person);
 			const identity = await identityOf(tokens);
 			await refused(node.call("google.unlink", {}, identity), "LAST_WAY_IN", 409);
+			const told = (await toldOf(identity.id)).map(({ type }) => type);
+			expect(told).not.toContain("user.identity-unlinked.v1");
 			expect(await identitiesOf(identity.id)).toHaveLength(1);
 			expect(await signIn(person)).toMatchObject({ user: { id: identity.id } });
 			// With a password it may go.

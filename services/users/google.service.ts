@@ -1,7 +1,9 @@
 import type { Service } from "moleculer";
 import { google } from "../../contracts/google.ts";
+import type { Config } from "../../lib/config.ts";
+import type { Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
-import { requireUser } from "../../lib/identity.ts";
+import { requireUser, type Meta } from "../../lib/identity.ts";
 import { runtimeOf } from "../../lib/runtime.ts";
 import { implement, mixin } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
@@ -23,7 +25,7 @@ import { reauthenticate, requireYoungSession } from "./reauthentication.ts";
 import { logSecurity } from "./security-log.ts";
 import { hashOf } from "./session.ts";
 import { openSignedIn, tokensOf, UNKNOWN_CLIENT } from "./sign-in.ts";
-import { findUserForUpdate } from "./users.store.ts";
+import { findUserForUpdate, recordFact } from "./users.store.ts";
 import { hasWayIn } from "./ways-in.ts";
 
 const abroad = () =>
@@ -34,6 +36,19 @@ const abroad = () =>
 			Object.assign(this, { provider, config } satisfies Abroad);
 		}
 	});
+
+/** Removes the caller's identity at the provider, unless nothing to sign in by would be left. */
+async function drop(tx: Tx, meta: Meta, config: Config): Promise<void> {
+	const { id: userId, sessionId } = requireUser(meta);
+	// Of two ways that are taken away at once, one stays.
+	await findUserForUpdate(tx, userId);
+	if (!(await removeIdentity(tx, userId, issuerOf(config.OIDC_ISSUER))))
+		throw failure(google, "NOT_FOUND");
+	if (!(await hasWayIn(tx, userId, config))) throw failure(google, "LAST_WAY_IN");
+	await recordFact(tx, userId, "user.identity-unlinked.v1", { userId, provider: "google" });
+	const { client } = meta;
+	await logSecurity(tx, { type: "identity-unlinked", userId, client, sessionId, note: "google" });
+}
 
 export default implement(google)({
 	mixins: [events("users"), proof(), abroad()],
@@ -74,21 +89,7 @@ export default implement(google)({
 		},
 
 		async unlink({ meta }) {
-			const { id: userId, sessionId } = requireUser(meta);
-			const issuer = issuerOf(this.config.OIDC_ISSUER);
-			await this.transaction(async tx => {
-				// Of two ways that are taken away at once, one stays.
-				await findUserForUpdate(tx, userId);
-				if (!(await removeIdentity(tx, userId, issuer))) throw failure(google, "NOT_FOUND");
-				if (!(await hasWayIn(tx, userId, this.config))) throw failure(google, "LAST_WAY_IN");
-				await logSecurity(tx, {
-					type: "identity-unlinked",
-					userId,
-					client: meta.client,
-					sessionId,
-					note: "google"
-				});
-			});
+			await this.transaction(tx => drop(tx, meta, this.config));
 			return null;
 		}
 	}

@@ -3,7 +3,14 @@ import type { Tx } from "../../lib/database.ts";
 import type { Encryption } from "../../lib/encryption.ts";
 import { hashOfRecoveryCode } from "./recovery-code.ts";
 import { pauseAfter, stepOf } from "./totp.ts";
-import { countFailure, lockTotp, useRecoveryCode, useStep } from "./two-factor.store.ts";
+import {
+	countFailure,
+	findTwoFactor,
+	lockTotp,
+	useRecoveryCode,
+	useStep
+} from "./two-factor.store.ts";
+import { recordFact } from "./users.store.ts";
 
 /** What a secret of an authenticator is bound to when it is encrypted. */
 export const totpContext = (userId: string): string => `totp ${userId}`;
@@ -36,4 +43,10 @@ export async function useSecondFactor(
 	if (step !== undefined && (await useStep(tx, userId, step))) return "totp";
 	await countFailure(tx, userId);
 	return "wrong";
+}
+
+/** Tells that somebody has signed in by a recovery code, and how many are left. */
+export async function tellRecoveryCodeUsed(tx: Tx, userId: string): Promise<void> {
+	const { recoveryCodesLeft: left } = await findTwoFactor(tx, userId);
+	await recordFact(tx, userId, "user.recovery-code-used.v1", { userId, left });
 }

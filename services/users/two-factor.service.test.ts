@@ -186,6 +186,12 @@ describe("two-factor", () => {
 			expect(await login(who, recoveryCodes[4]!.toLowerCase().replaceAll("-", ""))).toMatchObject({
 				tokenType: "Bearer"
 			});
+			const type = "user.recovery-code-used.v1";
+			const data = { userId: who.identity.id };
+			expect(await facts(who, type)).toEqual([
+				{ type, data: { ...data, left: 9 } },
+				{ type, data: { ...data, left: 8 } }
+			]);
 		});
 
 		it("writes a wrong code down, and a session for nobody", async () => {
