@@ -102,7 +102,9 @@ const RESET = "ask for a new password at once, which signs everybody out";
 /** Writes the message about `notice` to this person. */
 export function compose(notice: Notice, to: Addressee): Content {
 	const { subject, blocks } = tell(notice);
-	const all = [greet(to), ...blocks, "Yours, Valence"].map(tidy);
+	const all = [TO_ANYBODY.has(notice.kind) ? "Hello," : greet(to), ...blocks, "Yours, Valence"].map(
+		tidy
+	);
 	return { subject: oneLine(subject), text: toText(all), html: toHtml(oneLine(subject), all) };
 }
 
@@ -269,12 +271,42 @@ function tellKept(receipt: Receipt): Block[] {
 	return kept.length > 0 ? ["This is kept, without your name on it:", kept] : [];
 }
 
-// Whoever registers with somebody else's address chooses the name that we greet them by: it must not carry a link.
-const LINK = /:\/\/|[\p{L}\p{N}]\.\p{L}{2,}/u;
+/**
+ * What whoever registers with somebody else's address can have sent there at once, again and again. It
+ * holds no word of theirs.
+ */
+const TO_ANYBODY: ReadonlySet<Notice["kind"]> = new Set([
+	"welcome",
+	"verify-email",
+	"reset-password"
+]);
 
+/** The longest name that we greet by, in UTF-16 units; half of one would be odd. */
+const MAX_NAME = 40;
+const MAX_DIGITS = 2;
+
+/** Letters of any script, with what stands above and between them in names; no dot or digit but the plain ones. */
+const NAME = /^[\p{L}\p{Mn}\p{Mc}0-9 .'’_-]+$/u;
+/** Letters and marks that look like dots, by Unicode's list of confusables. */
+const DOTS = /[\u1427\uA4F8-\uA4FD\uA78F\u{1D16D}]/u;
+/** A dot that neither ends an abbreviation nor stands between initials. */
+const DOMAIN = /\.[\p{L}\p{M}0-9_-]{2}/u;
+
+/**
+ * By the name, or else the username, as far as it looks like one. Other mails reach strangers as well,
+ * since an address need not be confirmed to order something: what we greet by carries no link and no
+ * number to call.
+ */
 function greet({ name, username }: Addressee): string {
-	const called = name?.trim() || username;
-	return LINK.test(called) ? "Hello," : `Hello ${called},`;
+	const called = (name?.trim() || username).normalize("NFKC");
+	const digits = called.match(/[0-9]/g)?.length ?? 0;
+	const isName =
+		called.length <= MAX_NAME &&
+		digits <= MAX_DIGITS &&
+		NAME.test(called) &&
+		!DOTS.test(called) &&
+		!DOMAIN.test(called);
+	return isName ? `Hello ${called},` : "Hello,";
 }
 
 /** An amount of minor units as people write it in English: `€1,234.50`, `¥1,200`. */

@@ -506,7 +506,7 @@ it("keeps mails as files where no mail server is configured", async () => {
 	]);
 	const raw = readFileSync(join(folder, files[0]!), "utf8");
 	expect(header(raw, "To")).toBe("ada@example.com");
-	expect(raw).toContain("Hello Ada Lovelace,");
+	expect(raw).toContain("Your account is ready.");
 	expect(statSync(join(folder, files[0]!)).mode & 0o777).toBe(0o600);
 });
 
