@@ -181,6 +181,13 @@ describe("whoever proves an address for the first time", () => {
 		expect(history).toEqual(
 			expect.arrayContaining(["passkey-removed", "identity-unlinked", "two-factor-disabled"])
 		);
+		expect(await people.factsOf(eve.user.id)).toEqual(
+			expect.arrayContaining([
+				"user.passkey-removed.v1",
+				"user.identity-unlinked.v1",
+				"user.two-factor-disabled.v1"
+			])
+		);
 	});
 
 	it("keeps what is the own, once the address was proven", async () => {
