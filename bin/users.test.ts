@@ -185,7 +185,7 @@ it("says in one line what is wrong, with exit code 1", async () => {
 		[["import", fileOf("head.csv", ["email,usernam"])], /not known: "usernam"\. Known are email, /],
 		[["import", fileOf("open.csv", ["email,username", '"a,b'])], /open\.csv, line \d: a quote/],
 		[["import", join(folder, "none.csv")], /cannot be read: ENOENT/],
-		[["import", good, "--report", good], /^The report would take the place of the file\.$/],
+		[["import", good, "--report", good], /^What is written would take the place of the file\.$/],
 		[["list", "-n", "none"], /whole number from 1/]
 	];
 	for (const [args, message] of mistakes) {

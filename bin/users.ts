@@ -2,11 +2,12 @@
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { Role, type User } from "../contracts/users.ts";
 import { die, show } from "./console.ts";
+import { importView, progressOf } from "./import/views.ts";
 import { clientOf, explainRefusal, ownName, withSystem, type Operator } from "./operator.ts";
 import { importFile } from "./users/import.ts";
 import { listUsers, type ListOptions } from "./users/list.ts";
 import { readPassword } from "./users/password.ts";
-import { importView, nameOf, progressOf, usersView } from "./users/views.ts";
+import { IMPORT_WORDS, nameOf, usersView } from "./users/views.ts";
 
 interface ByOptions {
 	readonly json?: boolean;
@@ -108,18 +109,14 @@ command("import <file>", "users of another system, as CSV; exit code 2 where a l
 	.action((file: string, options: FileOptions) =>
 		asOperator(options, async system => {
 			const began = performance.now();
-			const report = options.report ?? `${file}.rejected.csv`;
-			const counts = await importFile(system, file, { ...options, report, ...progressOf() });
+			const path = options.report ?? `${file}.rejected.csv`;
+			const progress = progressOf(IMPORT_WORDS.progress);
+			const counts = await importFile(system, file, { ...options, report: path, ...progress });
 			const seconds = Math.round((performance.now() - began) / 10) / 100;
-			show(
-				{
-					...counts,
-					seconds,
-					dryRun: options.dryRun === true,
-					report: counts.rejected > 0 ? report : null
-				},
-				options,
-				importView
+			const dryRun = options.dryRun === true;
+			const report = counts.rejected > 0 ? path : null;
+			show({ ...counts, seconds, dryRun, report }, options, () =>
+				importView({ counts, seconds, dryRun, report }, IMPORT_WORDS)
 			);
 			if (counts.rejected > 0) process.exitCode = 2;
 		})

@@ -60,9 +60,12 @@ export const IdOrSlug = Type.String({
 	examples: ["desk-lamp"]
 });
 
+/** A UUID as it is written here, for patterns. */
+export const ID_FORM = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+
 /** The part of a path that names a thing to people. One that looked like an id would never be found by. */
 export const Slug = Type.String({
-	pattern: "^(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$)[a-z0-9]+(?:-[a-z0-9]+)*$",
+	pattern: `^(?!${ID_FORM}$)[a-z0-9]+(?:-[a-z0-9]+)*$`,
 	maxLength: 120,
 	description: "Lower-case letters, digits and single hyphens; not the form of an id",
 	examples: ["desk-lamp"]

@@ -1,8 +1,10 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
+import { MAX_DEPTH } from "./categories.ts";
 import {
 	HttpsUrl,
 	Id,
+	ID_FORM,
 	IdOrSlug,
 	IfMatch,
 	LongText,
@@ -61,11 +63,44 @@ const Attributes = Type.Record(Type.String({ pattern: "^[a-z][a-z0-9_-]{0,30}$" 
 	additionalProperties: false,
 	examples: [{ colour: "black" }]
 });
+const InitialStock = Type.Integer({ minimum: 0, maximum: 1_000_000, examples: [17] });
 const Images = Type.Array(HttpsUrl, {
 	maxItems: 20,
 	uniqueItems: true,
 	examples: [["https://example.com/desk-lamp.jpg"]]
 });
+
+const CATEGORY_SLUG = `(?!${ID_FORM}(?:/|$))(?=[a-z0-9-]{1,120}(?:/|$))[a-z0-9]+(?:-[a-z0-9]+)*`;
+
+/** A product as a file brings it: known by its SKU, in a category that is known by its slug. */
+export const ImportedProduct = Params({
+	sku: Sku,
+	name: Name,
+	slug: Type.Optional(Slug),
+	description: Type.Optional(Description),
+	price: Price,
+	category: Type.String({
+		pattern: `^${CATEGORY_SLUG}(?:/${CATEGORY_SLUG}){0,${MAX_DEPTH - 1}}$`,
+		description: `slugs with slashes between, at most ${MAX_DEPTH}; the last one tells which category it is`,
+		examples: ["lighting/desk-lamps"]
+	}),
+	attributes: Type.Optional(Attributes),
+	images: Type.Optional(Images),
+	status: Type.Optional(Type.Enum(["active", "archived"])),
+	initialStock: Type.Optional(InitialStock)
+});
+export type ImportedProduct = Static<typeof ImportedProduct>;
+
+/** What became of one of those. `unchanged`: nothing was written, since it was so already. */
+const ProductOutcome = Type.Object({
+	status: Type.Enum(["created", "updated", "unchanged", "rejected"]),
+	problems: Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))
+});
+export type ProductOutcome = Static<typeof ProductOutcome>;
+
+/** At most so many at once, and so many bytes of JSON: a message over NATS has 1 MB. */
+export const IMPORT_BATCH = 500;
+export const IMPORT_BYTES = 500_000;
 
 /** What a product cost from a moment on, until the next such moment. */
 export const PastPrice = Type.Object({ price: Money, from: Timestamp }, { title: "PastPrice" });
@@ -163,9 +198,7 @@ export const products = contract({
 				categoryId: Id,
 				attributes: Type.Optional(Attributes),
 				images: Type.Optional(Images),
-				initialStock: Type.Optional(
-					Type.Integer({ minimum: 0, maximum: 1_000_000, examples: [17] })
-				)
+				initialStock: Type.Optional(InitialStock)
 			}),
 			result: Product,
 			failures: ["SKU_TAKEN", "SLUG_TAKEN", "VALIDATION_ERROR"]
@@ -217,6 +250,33 @@ export const products = contract({
 			params: Params({ id: Id, ...pageParams }),
 			result: Page(PastPrice),
 			failures: ["NOT_FOUND", "INVALID_CURSOR"]
+		},
+		import: {
+			summary: "Add products, and change those whose SKU is known",
+			description:
+				"All of a call or none, where it fails; a repetition changes nothing. What is left out stays as it is, and the stock of a product that is known does in any case. With `makeCategories` the categories that are missing are made, with `dryRun` it only says what would become of each.",
+			access: "internal",
+			timeout: 30_000,
+			params: Params({
+				products: Type.Array(ImportedProduct, { minItems: 1, maxItems: IMPORT_BATCH }),
+				makeCategories: Type.Boolean(),
+				dryRun: Type.Boolean()
+			}),
+			result: Type.Object({
+				outcomes: Type.Array(ProductOutcome, { description: "In the order of the products" })
+			})
+		},
+		export: {
+			summary: "All products, as an import takes them, in the order of their ids",
+			description: "Pages are short where the products in them are long.",
+			access: "internal",
+			idempotent: true,
+			params: Params({ after: Type.Optional(Id) }),
+			result: Type.Object({
+				items: Type.Array(ImportedProduct),
+				after: Nullable(Id),
+				total: Type.Integer({ description: "Of all pages, as it is now" })
+			})
 		}
 	},
 	events: {

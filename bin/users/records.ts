@@ -5,7 +5,7 @@ import { toJson } from "../../lib/schema-changes.ts";
 import { StartupError } from "../../lib/startup-error.ts";
 import { createAjv, fieldErrors } from "../../lib/validator.ts";
 import { normalizeLogin } from "../../services/users/user.ts";
-import type { CsvRecord } from "./csv.ts";
+import type { CsvRecord } from "../import/csv.ts";
 
 const asIs = (cell: string): string => cell;
 const words = (cell: string): string[] => cell.split(/[\s,;|]+/).filter(Boolean);

@@ -3,6 +3,8 @@ import { failure } from "../../lib/failure.ts";
 import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
+import { importProducts } from "./import.ts";
+import { exportProducts } from "./import.store.ts";
 import { archiveProduct, changeProduct, createProduct } from "./product-editing.ts";
 import { listPrices } from "./product-editing.store.ts";
 import { cursorTo, positionOf, sortOf } from "./product-search.ts";
@@ -59,6 +61,14 @@ export default implement(products)({
 				items: found.slice(0, limit).map(({ past }) => past),
 				nextCursor: found.length > limit ? encodeCursor(listing, found[limit - 1]!.version) : null
 			};
+		},
+		async import({ params }) {
+			const outcomes = await this.transaction(tx => importProducts(tx, params));
+			if (params.makeCategories) await this.broker.cacher?.clean("categories.list:**");
+			return { outcomes };
+		},
+		export({ params }) {
+			return exportProducts(this.db, params.after);
 		}
 	}
 });

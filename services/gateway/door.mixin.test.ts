@@ -319,7 +319,9 @@ describe("the door", () => {
 						create: unused,
 						update: unused,
 						archive: unused,
-						prices: unused
+						prices: unused,
+						import: unused,
+						export: unused
 					}
 				})
 			);

@@ -80,7 +80,9 @@ export class FakeCatalog {
 				create: unused,
 				update: unused,
 				archive: unused,
-				prices: unused
+				prices: unused,
+				import: unused,
+				export: unused
 			}
 		});
 	}

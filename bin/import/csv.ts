@@ -1,15 +1,11 @@
 /** CSV as RFC 4180 has it: line by line, whatever the size of the file. */
-import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { StartupError } from "../../lib/startup-error.ts";
+import { explainUnreadable, openFile, type FileRecord } from "./file.ts";
 
-export interface CsvRecord {
-	/** In which it begins, from 1. */
-	readonly line: number;
+export interface CsvRecord extends FileRecord {
 	readonly cells: readonly string[];
-	/** As it stands there, without its line break. */
-	readonly text: string;
 }
 
 /** A quote that is not closed would have all that follows in one cell. */
@@ -19,17 +15,20 @@ const MAX_RECORD_BYTES = 65_536;
  * The records of a file in UTF-8 (or UTF-16 with a byte order mark), its header first; empty lines are
  * passed over. Throws a StartupError where the file cannot be read, or a quote stands where none may.
  */
-export async function* readCsv(file: string): AsyncGenerator<CsvRecord> {
+export async function* readCsv(
+	file: string,
+	{ maxBytes = MAX_RECORD_BYTES } = {}
+): AsyncGenerator<CsvRecord> {
 	const parser = parse({
 		bom: true,
 		raw: true,
 		record_delimiter: ["\r\n", "\n"],
 		relax_column_count: true,
 		skip_empty_lines: true,
-		max_record_size: MAX_RECORD_BYTES
+		max_record_size: maxBytes
 	});
 	// What goes wrong with the file comes out of the parser, which is read below.
-	pipeline(createReadStream(file), parser, () => {});
+	pipeline(openFile(file), parser, () => {});
 	let line = 1;
 	try {
 		for await (const { record, raw } of parser as AsyncIterable<{
@@ -43,24 +42,23 @@ export async function* readCsv(file: string): AsyncGenerator<CsvRecord> {
 			line += 1 + breaksIn(text);
 		}
 	} catch (error) {
-		throw explain(error, file, line);
+		throw explain(error, file, line, maxBytes);
 	}
 }
 
 const breaksIn = (text: string): number => text.match(/\r\n|\r|\n/g)?.length ?? 0;
 
-function explain(error: unknown, file: string, line: number): unknown {
+function explain(error: unknown, file: string, line: number, maxBytes: number): unknown {
 	if (error instanceof CsvError) {
 		// Those before it may not have been handed out yet.
 		const at = typeof error["lines"] === "number" ? error["lines"] : line;
 		return new StartupError(
 			error.code === "CSV_MAX_RECORD_SIZE"
-				? `${file}, line ${at}: it has more than ${MAX_RECORD_BYTES} bytes. Is a quote not closed?`
+				? `${file}, line ${at}: it has more than ${maxBytes} bytes. Is a quote not closed?`
 				: `${file}, line ${at}: a quote stands where none may (inside quotes it is written twice), or is not closed.`
 		);
 	}
-	const { code, message } = error as NodeJS.ErrnoException;
-	return code ? new StartupError(`${file} cannot be read: ${message}`) : error;
+	return explainUnreadable(error, file);
 }
 
 /** A record as a line of CSV. */
