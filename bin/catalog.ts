@@ -7,7 +7,7 @@ import { writeLines } from "./catalog/output.ts";
 import { die, progressLine, show } from "./console.ts";
 import { refuseSameFile } from "./import/import.ts";
 import { count, importView, progressOf } from "./import/views.ts";
-import { clientOf, explainRefusal, ownName, withSystem } from "./operator.ts";
+import { explainRefusal, withSystem } from "./operator.ts";
 
 const WORDS = {
 	progress: { created: "created", updated: "updated", unchanged: "unchanged" },
@@ -26,7 +26,6 @@ const program = new Command("npm run catalog --").description(
 
 interface FileOptions {
 	readonly json?: boolean;
-	readonly by: string;
 	readonly report?: string;
 	readonly dryRun?: boolean;
 	readonly makeCategories?: boolean;
@@ -40,10 +39,12 @@ program
 	)
 	.option("--dry-run", "only say what would happen")
 	.option("--make-categories", "make the categories that are missing")
-	.option("--no-wait", "go on while thousands of events wait to be published; orders' come later")
+	.option(
+		"--no-wait",
+		"go on while thousands of events wait to be published; those of orders come later"
+	)
 	.option("--report <file>", "where rejected lines go; <file>.rejected.csv if not told otherwise")
 	.option("--json", "JSON, for programs")
-	.option("--by <name>", "who does it, for the record", ownName())
 	.action((file: string, options: FileOptions) =>
 		withSystem(
 			async system => {
@@ -63,7 +64,7 @@ program
 				);
 				if (counts.rejected > 0) process.exitCode = 2;
 			},
-			{ service: "products", client: clientOf("npm run catalog", options.by) }
+			{ service: "products" }
 		)
 	);
 

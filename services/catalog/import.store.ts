@@ -1,10 +1,14 @@
 /** Imports and exports in SQL: one statement for all products of a batch. */
 import { SHOP_CURRENCY } from "../../contracts/common.ts";
 import type { Actions } from "../../contracts/index.ts";
-import { IMPORT_BYTES, type ImportedProduct, type Product } from "../../contracts/products.ts";
+import {
+	IMPORT_BYTES,
+	products as contract,
+	type ImportedProduct,
+	type Product
+} from "../../contracts/products.ts";
 import { violatedConstraint, type Queries, type Tx } from "../../lib/database.ts";
 import { failure } from "../../lib/failure.ts";
-import { products as contract } from "../../contracts/products.ts";
 import type { Placed } from "./category.ts";
 import type { Creation, MadeCategory, Update } from "./import-plan.ts";
 import { isSamePrice, toldOf, type Editable } from "./product.ts";
@@ -164,7 +168,7 @@ export async function exportProducts(
 		`SELECT p.id, sku, p.name, p.slug, description, price_amount AS amount, c.path, attributes, images, status,
 			least(coalesce(s.on_hand - s.reserved, 0), 1000000) AS "initialStock"
 		FROM product p JOIN category c ON c.id = category_id LEFT JOIN stock s ON s.product_id = p.id
-		WHERE $1::uuid IS NULL OR p.id > $1::uuid ORDER BY p.id LIMIT ${EXPORT_PAGE}`,
+		WHERE $1::uuid IS NULL OR p.id > $1::uuid ORDER BY p.id LIMIT ${EXPORT_PAGE + 1}`,
 		[after ?? null]
 	);
 	const items: ImportedProduct[] = [];
@@ -173,10 +177,10 @@ export async function exportProducts(
 		const price = { amount: Number(amount), currency: SHOP_CURRENCY } as const;
 		const item = { ...row, price, category: path.join("/") };
 		bytes += Buffer.byteLength(JSON.stringify(item));
-		if (bytes > IMPORT_BYTES && items.length > 0) break;
+		if (items.length === EXPORT_PAGE || (bytes > IMPORT_BYTES && items.length > 0)) break;
 		items.push(item);
 	}
-	const whole = items.length === rows.length && rows.length < EXPORT_PAGE;
+	const whole = items.length === rows.length;
 	const { total } = (await db.one<{ total: number }>(
 		"SELECT count(*)::int AS total FROM product"
 	))!;

@@ -38,9 +38,9 @@ async function placesOf(
 	}
 	const made = isMissing && makeCategories ? missingCategories(places, paths, uuidv7) : [];
 	if (made.length > 0 && !dryRun) await insertCategories(tx, made);
-	const byslug = (listed: typeof places) =>
+	const bySlug = (listed: typeof places) =>
 		new Map(listed.map(({ id, path }) => [path.at(-1)!, id]));
-	return { known: byslug(places), made: byslug(made) };
+	return { known: bySlug(places), made: bySlug(made) };
 }
 
 /**
@@ -77,9 +77,10 @@ export async function importProducts(
 	await updateProducts(tx, plan.updates);
 	const added = await insertProducts(tx, plan.creations);
 	// Somebody else has added one with this SKU or slug, just now.
-	const lost = new Set(plan.creations.filter(({ product }) => !added.has(product.id)));
-	const lostAt = new Set([...lost].map(({ index }) => index));
-	return plan.outcomes.map((outcome, index) => (lostAt.has(index) ? OVERTAKEN : outcome));
+	const lost = new Set(
+		plan.creations.filter(({ product }) => !added.has(product.id)).map(({ index }) => index)
+	);
+	return plan.outcomes.map((outcome, index) => (lost.has(index) ? OVERTAKEN : outcome));
 }
 
 const OVERTAKEN: ProductOutcome = {
