@@ -79,7 +79,7 @@ it.each(["csv", "jsonl"])(
 		const rows = await database.query<{ name: string }>("SELECT * FROM product ORDER BY sku");
 		expect(await json("import", file)).toMatchObject({ lines: 3, unchanged: 3, rejected: 0 });
 		await database.query(
-			"TRUNCATE product, stock, stock_movement, price_history, reservation, reservation_line, category"
+			"TRUNCATE product, stock, stock_movement, price_history, reservation, reservation_line, category CASCADE"
 		);
 		expect(await json("import", file, "--make-categories")).toMatchObject({ created: 3 });
 		const again = await database.query<{ name: string }>("SELECT * FROM product ORDER BY sku");

@@ -44,6 +44,49 @@ export const Product = Type.Object(
 );
 export type Product = Static<typeof Product>;
 
+/** How many of the products that were found each further filter would leave. */
+export const Facets = Type.Object(
+	{
+		approximate: Type.Boolean({
+			description:
+				"True where more than about 2,000 were found: then the counts are estimates from a sample, and what is rare may be missing",
+			examples: [false]
+		}),
+		category: Type.Array(
+			Type.Object({
+				id: Id,
+				name: Type.String({ examples: ["Desk lamps"] }),
+				count: Type.Integer({ minimum: 0, examples: [12] })
+			}),
+			{ description: "The 50 with most of them; each counts for those above it as well" }
+		),
+		price: Type.Array(
+			Type.Object({
+				from: Type.Integer({ minimum: 0, examples: [2000] }),
+				to: Nullable(Type.Integer({ minimum: 0, examples: [4999] })),
+				count: Type.Integer({ minimum: 0, examples: [9] })
+			}),
+			{ description: "Bands that have any, as `minPrice` and `maxPrice`; the last one has no end" }
+		),
+		availability: Type.Object({
+			inStock: Type.Integer({ minimum: 0, examples: [11] }),
+			outOfStock: Type.Integer({ minimum: 0, examples: [1] })
+		}),
+		attributes: Type.Record(
+			Type.String(),
+			Type.Array(
+				Type.Object({ value: Type.String(), count: Type.Integer({ minimum: 0, examples: [5] }) })
+			),
+			{
+				description: "The 20 names that most of them have, each with its 20 most frequent values",
+				examples: [{ colour: [{ value: "black", count: 5 }] }]
+			}
+		)
+	},
+	{ title: "Facets" }
+);
+export type Facets = Static<typeof Facets>;
+
 const MinorUnits = Type.Integer({
 	minimum: 0,
 	maximum: 1_000_000_000_000,
@@ -57,8 +100,9 @@ const Sku = Type.String({
 });
 const Name = Text(1, 200, { examples: ["Desk lamp"] });
 const Description = LongText(10_000, { examples: ["A lamp for a desk."] });
-/** Names as `attr.NAME` of a search can carry them. */
-const Attributes = Type.Record(Type.String({ pattern: "^[a-z][a-z0-9_-]{0,30}$" }), Text(1, 200), {
+/** As `attr.NAME` of a search can carry it. */
+const AttributeName = Type.String({ pattern: "^[a-z][a-z0-9_-]{0,30}$" });
+const Attributes = Type.Record(AttributeName, Text(1, 200), {
 	maxProperties: 50,
 	additionalProperties: false,
 	examples: [{ colour: "black" }]
@@ -136,8 +180,16 @@ export const products = contract({
 	actions: {
 		list: {
 			summary: "Search and filter products",
+			description:
+				'`q` finds words in names, SKUs, attributes and descriptions, the last one also where it is only half typed. It takes `"a phrase"`, `or`, and `-` before what must not be there. Where nothing has its words, those most like them are looked for; `correction` says so. By `relevance` up to about 2,000 products are ranked; of more, those with the words in their name come first, and each part is newest first. All filters have to fit.',
 			access: "public",
-			rest: { route: "GET /products", tag: "Catalog", limit: { cost: 2 }, priority: "low" },
+			rest: {
+				route: "GET /products",
+				tag: "Catalog",
+				limit: { cost: 2 },
+				priority: "low",
+				queryPrefix: { "attr.": "attributes" }
+			},
 			idempotent: true,
 			params: Params({
 				q: Type.Optional(
@@ -147,11 +199,32 @@ export const products = contract({
 				minPrice: Type.Optional(MinorUnits),
 				maxPrice: Type.Optional(MinorUnits),
 				inStock: Type.Optional(Type.Boolean()),
+				attributes: Type.Optional(
+					Type.Record(AttributeName, Text(1, 200), {
+						minProperties: 1,
+						maxProperties: 10,
+						additionalProperties: false,
+						description: "What attributes have to be, letter by letter",
+						examples: [{ colour: "Black" }]
+					})
+				),
+				facets: Type.Optional(
+					Type.Boolean({ description: "Whether to count what further filters would leave" })
+				),
 				sort: Type.Optional(Type.Enum(["relevance", "newest", "price", "-price", "name"])),
 				...pageParams,
 				...totalParam
 			}),
-			result: Page(Product),
+			result: Type.Object({
+				...Page(Product).properties,
+				facets: Type.Optional(Facets),
+				correction: Type.Optional(
+					Type.String({
+						description: "What was looked for instead, where nothing has the words of `q`",
+						examples: ["desk lamp"]
+					})
+				)
+			}),
 			failures: ["INVALID_CURSOR"]
 		},
 		get: {

@@ -113,6 +113,7 @@ describe("what keeps every promise", () => {
 					rest: {
 						...get.rest,
 						headers: { "x-colour": "colour" },
+						queryPrefix: { "tag.": "colour" },
 						idempotencyKey: "refused"
 					}
 				}

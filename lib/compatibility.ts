@@ -146,17 +146,32 @@ const brokenAction = (before: PublishedAction, after: PublishedAction, path: str
 		.map(code => `${path} failure ${code} has been removed`)
 ];
 
-/** A header that may be left away is as a parameter that may be: it breaks nobody. A tag where none was does not either. */
+/** A header or a prefix that may be left away is as a parameter that may be: it breaks nobody. A tag where none was does not either. */
 function changedRoute(before: Route, after: Route | undefined, path: string): string[] {
 	if (!after) return changes(before, null, path);
-	const { headers: old = {}, ...rest } = before as Route & { headers?: JsonObject };
-	const { headers: now = {}, ...restNow } = after as Route & { headers?: JsonObject };
-	const kept = Object.fromEntries(Object.entries(now).filter(([name]) => Object.hasOwn(old, name)));
+	const [rest, old] = withoutNames(before);
+	const [restNow, now] = withoutNames(after);
 	const { etag: _, ...untagged } = restNow;
 	return [
 		...changes(rest, rest["etag"] ? restNow : untagged, path),
-		...changes(old, kept, `${path} headers`)
+		...NAMES.flatMap(kind => {
+			const kept = Object.entries(now[kind]).filter(([name]) => Object.hasOwn(old[kind], name));
+			return changes(old[kind], Object.fromEntries(kept), `${path} ${kind}`);
+		})
 	];
+}
+
+/** Parameters by names that they have in a request. */
+const NAMES = ["headers", "queryPrefix"] as const;
+function withoutNames(
+	route: Route
+): [rest: Route, names: Record<(typeof NAMES)[number], JsonObject>] {
+	const {
+		headers = {},
+		queryPrefix = {},
+		...rest
+	} = route as Route & { headers?: JsonObject; queryPrefix?: JsonObject };
+	return [rest, { headers, queryPrefix }];
 }
 
 /** What these contracts promise beyond what was promised before, and break nobody by. */

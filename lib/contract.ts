@@ -53,6 +53,11 @@ export interface RestContract {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Parameters of POST, PUT or PATCH that come from the query after all. */
 	readonly query?: readonly string[];
+	/**
+	 * Parameter by the beginning of a query name, as in `{ "attr.": "attributes" }`: a record of texts, to which
+	 * `attr.colour=black` adds `colour`. Its schema has to say which names it takes, and how many.
+	 */
+	readonly queryPrefix?: Readonly<Record<`${string}.`, string>>;
 	/** Parameters of DELETE that come from the body after all: what must not stand in a URL. */
 	readonly body?: readonly string[];
 	/** Result fields (dotted) that together make the strong ETag; the first is the version that If-Match compares. */

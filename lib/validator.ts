@@ -44,8 +44,11 @@ export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): 
 			const field = [...path, ...[missing ?? unknown].filter(name => name !== undefined)];
 			return {
 				field: field.map(part => part.replaceAll("~1", "/").replaceAll("~0", "~")).join("."),
-				code: missing ? "required" : unknown ? "unknown" : keyword,
-				message: missing ? "is required" : unknown ? "is not known" : inWords(error)
+				...(missing !== undefined
+					? { code: "required", message: "is required" }
+					: unknown !== undefined
+						? { code: "unknown", message: "is not known" }
+						: { code: keyword, message: inWords(error) })
 			};
 		});
 

@@ -8,7 +8,10 @@ import { exportProducts } from "./import.store.ts";
 import { archiveProduct, changeProduct, createProduct } from "./product-editing.ts";
 import { listPrices } from "./product-editing.store.ts";
 import { cursorTo, positionOf, sortOf } from "./product-search.ts";
-import { countProducts, findProduct, lookupProducts, searchProducts } from "./products.store.ts";
+import { countFacets } from "./product-facets.store.ts";
+import { readSearch } from "./product-filters.store.ts";
+import { countProducts, searchProducts } from "./product-search.store.ts";
+import { findProduct, lookupProducts } from "./products.store.ts";
 
 /** The number behind a cursor of prices. Throws INVALID_CURSOR for what no page of this list gave. */
 function numberOf(listing: Listing, cursor: string): number {
@@ -23,14 +26,21 @@ export default implement(products)({
 	mixins: [events("catalog")],
 	actions: {
 		async list({ params }) {
-			const { limit = 20 } = params;
+			const { limit = 20, facets, withTotal } = params;
 			const order = { sort: sortOf(params), after: positionOf(params) };
-			// One more than asked for tells whether there is another page.
-			const found = await searchProducts(this.db, params, { ...order, limit: limit + 1 });
-			const last = found.length > limit ? found[limit - 1]! : undefined;
+			const search = await readSearch(this.db, params);
+			const [page, counted, total] = await Promise.all([
+				// One more than asked for tells whether there is another page.
+				searchProducts(this.db, search, { ...order, limit: limit + 1 }),
+				facets && countFacets(this.db, search),
+				withTotal && countProducts(this.db, search)
+			]);
+			const last = page.length > limit ? page[limit - 1]! : undefined;
 			return {
-				items: found.slice(0, limit).map(({ product }) => product),
-				...(params.withTotal ? { total: await countProducts(this.db, params) } : {}),
+				items: page.slice(0, limit).map(({ product }) => product),
+				...(counted ? { facets: counted } : {}),
+				...(total === undefined || total === false ? {} : { total }),
+				...(search.correction === undefined ? {} : { correction: search.correction }),
 				nextCursor: last ? cursorTo(params, last.position) : null
 			};
 		},

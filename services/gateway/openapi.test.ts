@@ -96,6 +96,23 @@ describe("the OpenAPI document", () => {
 		expect(schema.required).toEqual(["shippingAddress", "paymentMethod", "expectedTotal"]);
 	});
 
+	it("describes names of the client's own as fields of an object, each a parameter", () => {
+		const attributes = operationOf("products.list").parameters.find(
+			({ name }: Json) => name === "attributes"
+		);
+		expect(attributes).toMatchObject({
+			in: "query",
+			style: "form",
+			explode: true,
+			schema: { type: "object", maxProperties: 10, additionalProperties: { type: "string" } },
+			example: { "attr.colour": "Black" }
+		});
+		const names = new RegExp(attributes.schema.propertyNames.pattern, "u");
+		expect(
+			["attr.colour", "colour", "attrxcolour", "attr.__proto__"].map(name => names.test(name))
+		).toEqual([true, false, false, false]);
+	});
+
 	it("tells what a stream is made of", () => {
 		const { responses, parameters } = operationOf("orders.follow");
 		expect(responses[200].content).toEqual({

@@ -97,6 +97,7 @@ function parameterOf(
 	components: Components
 ): Json {
 	const taken = contract.params.properties[name]!;
+	if (source.in === "prefix") return prefixedOf(name, source, taken, components);
 	// Clients name tags, of which the action is told the versions.
 	const declared = isIfMatch(source) ? TagList : taken;
 	const { description, examples: _, ...schema } = components.refer(declared);
@@ -112,6 +113,26 @@ function parameterOf(
 		schema,
 		// A page to try it out fills it in: nothing invented where the parameter can be left out.
 		...(isRequired || hasExample(declared) ? { example: exampleOf(declared) } : {})
+	};
+}
+
+/** Of an object in the form style each field is a parameter of its own, so that its fields bear the prefix. */
+function prefixedOf(name: string, source: Source, taken: TSchema, components: Components): Json {
+	const { description, examples: _, patternProperties, ...schema } = components.refer(taken);
+	const [pattern, text] = Object.entries(patternProperties as Json)[0]!;
+	const example = Object.entries(exampleOf(taken) as Json);
+	return {
+		name,
+		in: "query",
+		style: "form",
+		explode: true,
+		description: `\`${source.name}NAME\`, for each name one. ${description as string}`,
+		schema: {
+			...schema,
+			propertyNames: { pattern: pattern.replace("^", `^${source.name.replace(".", "\\.")}`) },
+			additionalProperties: text
+		},
+		example: Object.fromEntries(example.map(([field, value]) => [source.name + field, value]))
 	};
 }
 

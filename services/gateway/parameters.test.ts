@@ -170,6 +170,67 @@ describe("parameters", () => {
 		expect(thrownBy({ query: "q=%e0%a4" })).toMatchObject({ type: "MALFORMED_URL", code: 400 });
 	});
 
+	describe("with names of the client's own behind a prefix", () => {
+		const search = readerOf({
+			summary: "",
+			access: "public",
+			rest: { route: "GET /a", tag: "", queryPrefix: { "attr.": "attributes" } },
+			params: Type.Object(
+				{
+					q: Type.Optional(Type.String()),
+					attributes: Type.Optional(
+						Type.Record(Type.String({ pattern: "^[a-z]{1,9}$" }), Type.String({ maxLength: 9 }), {
+							additionalProperties: false,
+							maxProperties: 2
+						})
+					)
+				},
+				{ additionalProperties: false }
+			),
+			result: Type.Null()
+		});
+		const request = (query: string) => search({ path: {}, query, headers: {}, body: {} });
+		const refused = (query: string) => {
+			try {
+				return request(query);
+			} catch (error) {
+				const { errors } = (error as { data: { errors: { field: string; code: string }[] } }).data;
+				return errors.map(({ field, code }) => `${field} ${code}`);
+			}
+		};
+
+		it("become a record of texts, whatever they look like", () => {
+			expect(request("q=lamp&attr.colour=dark+red&attr.size=10")).toEqual({
+				q: "lamp",
+				attributes: { colour: "dark red", size: "10" }
+			});
+			expect(request("attr.toString=true".toLowerCase())).toEqual({
+				attributes: { tostring: "true" }
+			});
+			expect(request("q=attr.colour")).toEqual({ q: "attr.colour" });
+		});
+
+		it.each([
+			["attributes=x", ["attributes unknown"]],
+			["attr=x", ["attr unknown"]],
+			["attr.=x", ["attr. unknown"]],
+			["attr.__proto__=x", ["attr.__proto__ unknown"]],
+			["attr.a.b=x", ["attr.a.b unknown"]],
+			["attr.a[]=x", ["attr.a[] unknown"]],
+			["attr.a=toolongtext", ["attr.a maxLength"]],
+			["attr.a=1&attr.b=2&attr.c=3", ["attr. maxProperties"]],
+			["ATTR.a=x", ["ATTR.a unknown"]]
+		])("are refused by the names that the client knows: %s", (query, errors) => {
+			expect(refused(query)).toEqual(errors);
+		});
+
+		it("cannot be given twice", () => {
+			expect(() => request("attr.a=1&attr.a=2")).toThrow(
+				expect.objectContaining({ type: "REPEATED_PARAMETER" })
+			);
+		});
+	});
+
 	describe("of a route that others lead to", () => {
 		const foreign = readerOf({
 			summary: "",

@@ -29,6 +29,7 @@ const ajv = createAjv();
 export function parameterReader({ contract, rest, sources }: Route): ReadParameters {
 	const check = ajv.compile(contract.params);
 	const schemas = contract.params.properties;
+	const prefixes = [...sources].filter(([, source]) => source.in === "prefix");
 	return ({ path, query, headers, body, isSecure = false }) => {
 		const params: Record<string, unknown> = {};
 		const errors: FieldError[] = [];
@@ -52,8 +53,12 @@ export function parameterReader({ contract, rest, sources }: Route): ReadParamet
 			const value = isIfMatch(source) ? versionsOf(text) : fromText(schemas[name], text);
 			if (value !== undefined) params[name] = value;
 		}
-		for (const [name, text] of parseQuery(query))
-			take("query", name, fromText(schemas[name], text));
+		const asked = parseQuery(query);
+		for (const [name, source] of prefixes) {
+			const found = takePrefixed(asked, source.name);
+			if (found) params[name] = found;
+		}
+		for (const [name, text] of asked) take("query", name, fromText(schemas[name], text));
 		for (const [name, value] of Object.entries(body)) take("body", name, value);
 		if (!check(params))
 			errors.push(...fieldErrors(check.errors).map(error => inTermsOfRequest(error, sources)));
@@ -89,6 +94,19 @@ function parseQuery(query: string): Map<string, string> {
 	return found;
 }
 
+/** Takes what begins with the prefix out of the query; undefined where nothing does. */
+function takePrefixed(
+	query: Map<string, string>,
+	prefix: string
+): Record<string, string> | undefined {
+	const found = [...query].filter(([name]) => name.startsWith(prefix));
+	for (const [name] of found) query.delete(name);
+	// Own fields, whatever their names are.
+	return found.length > 0
+		? Object.fromEntries(found.map(([name, text]) => [name.slice(prefix.length), text]))
+		: undefined;
+}
+
 function decodePair(piece: string): [name: string, value: string] {
 	const text = piece.replaceAll("+", " ");
 	const end = text.includes("=") ? text.indexOf("=") : text.length;
@@ -118,8 +136,11 @@ function fromText(schema: TSchema | undefined, text: string): unknown {
 export const isIfMatch = (source: Source): boolean =>
 	source.in === "header" && source.name === "if-match";
 
-/** Clients know a header by its own name and not by the parameter's. */
+/** Clients know a header by its own name and not by the parameter's, and so a name behind a prefix. */
 function inTermsOfRequest(error: FieldError, sources: Route["sources"]): FieldError {
-	const source = sources.get(error.field);
+	const [name = ""] = error.field.split(".", 1);
+	const source = sources.get(name);
+	if (source?.in === "prefix")
+		return { ...error, field: source.name + error.field.slice(name.length + 1) };
 	return source?.in === "header" ? { ...error, field: source.name } : error;
 }

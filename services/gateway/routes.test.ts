@@ -105,6 +105,21 @@ describe("routes", () => {
 			/'x; y'/
 		],
 		[
+			"a prefix for an unknown parameter",
+			{ a: { rest: { route: "GET /a", tag: "", queryPrefix: { "x.": "y" } } } },
+			/'y'/
+		],
+		[
+			"a prefix before any names",
+			{
+				a: {
+					params: Type.Object({ y: Type.Record(Type.String(), Type.String()) }),
+					rest: { route: "GET /a", tag: "", queryPrefix: { "x.": "y" } }
+				}
+			},
+			/any names for 'y'/
+		],
+		[
 			"a header for an unknown parameter",
 			{ a: { rest: { route: "GET /a", tag: "", headers: { x: "y" } } } },
 			/'y'/

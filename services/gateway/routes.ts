@@ -5,8 +5,8 @@ export const PREFIX = "/api/v1";
 
 /** The one place in a request that a parameter is taken from. */
 export interface Source {
-	readonly in: "path" | "header" | "cookie" | "query" | "body";
-	/** Its name there; headers are in lower case. */
+	readonly in: "path" | "header" | "cookie" | "query" | "prefix" | "body";
+	/** Its name there; headers are in lower case. Of a `prefix`, what the names in the query begin with. */
 	readonly name: string;
 }
 
@@ -29,7 +29,7 @@ const COOKIE_NAME = /^[a-z][a-z-]*$/;
 /**
  * The routes of all actions that declare one. Throws for what would otherwise surprise at the first
  * request: a route of an internal action, two actions with one route, a source without a parameter,
- * a cookie that no browser would take.
+ * a cookie that no browser would take, a prefix of queries before anything.
  */
 export function routesOf(contracts: readonly ServiceContract[]): Route[] {
 	const routes = contracts.flatMap(service =>
@@ -91,6 +91,11 @@ function sourcesOf(
 		sources.set(name, source);
 	};
 	for (const name of rest.query ?? []) place(name, { in: "query", name });
+	for (const [prefix, name] of Object.entries(rest.queryPrefix ?? {})) {
+		place(name, { in: "prefix", name: prefix });
+		if (!isBounded(params.properties[name]!))
+			throw new Error(`The route of ${action} takes any names for '${name}', and any number.`);
+	}
 	for (const name of rest.body ?? []) place(name, { in: "body", name });
 	for (const [header, name] of Object.entries(rest.headers ?? {}))
 		place(name, { in: "header", name: header });
@@ -99,3 +104,9 @@ function sourcesOf(
 	for (const [, name] of path.matchAll(PATH_PARAMETER)) place(name!, { in: "path", name: name! });
 	return sources;
 }
+
+/** Whether a record says which names it takes, and how many. */
+const isBounded = (schema: {
+	readonly additionalProperties?: unknown;
+	readonly maxProperties?: unknown;
+}): boolean => schema.additionalProperties === false && typeof schema.maxProperties === "number";

@@ -610,7 +610,10 @@ export interface paths {
 			path?: never;
 			cookie?: never;
 		};
-		/** Search and filter products */
+		/**
+		 * Search and filter products
+		 * @description `q` finds words in names, SKUs, attributes and descriptions, the last one also where it is only half typed. It takes `"a phrase"`, `or`, and `-` before what must not be there. Where nothing has its words, those most like them are looked for; `correction` says so. By `relevance` up to about 2,000 products are ranked; of more, those with the words in their name come first, and each part is newest first. All filters have to fit.
+		 */
 		get: operations["products.list"];
 		put?: never;
 		/**
@@ -1565,6 +1568,58 @@ export interface components {
 			 */
 			updatedAt: string;
 		};
+		/** Facets */
+		Facets: {
+			/**
+			 * @description True where more than about 2,000 were found: then the counts are estimates from a sample, and what is rare may be missing
+			 * @example false
+			 */
+			approximate: boolean;
+			/** @description The 50 with most of them; each counts for those above it as well */
+			category: {
+				/**
+				 * Format: uuid
+				 * @description UUID
+				 */
+				id: string;
+				/** @example Desk lamps */
+				name: string;
+				/** @example 12 */
+				count: number;
+			}[];
+			/** @description Bands that have any, as `minPrice` and `maxPrice`; the last one has no end */
+			price: {
+				/** @example 2000 */
+				from: number;
+				to: number | null;
+				/** @example 9 */
+				count: number;
+			}[];
+			availability: {
+				/** @example 11 */
+				inStock: number;
+				/** @example 1 */
+				outOfStock: number;
+			};
+			/**
+			 * @description The 20 names that most of them have, each with its 20 most frequent values
+			 * @example {
+			 *       "colour": [
+			 *         {
+			 *           "value": "black",
+			 *           "count": 5
+			 *         }
+			 *       ]
+			 *     }
+			 */
+			attributes: {
+				[key: string]: {
+					value: string;
+					/** @example 5 */
+					count: number;
+				}[];
+			};
+		};
 		/**
 		 * Price
 		 * @description Minor units of the shop's currency
@@ -2122,6 +2177,7 @@ export type Deletion = components["schemas"]["Deletion"];
 export type Export = components["schemas"]["Export"];
 export type Money = components["schemas"]["Money"];
 export type Product = components["schemas"]["Product"];
+export type Facets = components["schemas"]["Facets"];
 export type Price = components["schemas"]["Price"];
 export type PastPrice = components["schemas"]["PastPrice"];
 export type CategoryNode = components["schemas"]["CategoryNode"];
@@ -5861,6 +5917,17 @@ export interface operations {
 				/** @description Minor units */
 				maxPrice?: number;
 				inStock?: boolean;
+				/**
+				 * @description `attr.NAME`, for each name one. What attributes have to be, letter by letter
+				 * @example {
+				 *       "attr.colour": "Black"
+				 *     }
+				 */
+				attributes?: {
+					[key: string]: string;
+				};
+				/** @description Whether to count what further filters would leave */
+				facets?: boolean;
 				sort?: "relevance" | "newest" | "price" | "-price" | "name";
 				limit?: number;
 				/** @description `nextCursor` of the page before */
@@ -5910,7 +5977,8 @@ export interface operations {
 					 *           "updatedAt": "2026-01-02T03:04:05.000Z"
 					 *         }
 					 *       ],
-					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ"
+					 *       "nextCursor": "WyJkZXNrLWxhbXAiXQ",
+					 *       "correction": "desk lamp"
 					 *     }
 					 */
 					"application/json": {
@@ -5918,6 +5986,12 @@ export interface operations {
 						/** @description On all pages; where it was asked for */
 						total?: number;
 						nextCursor: string | null;
+						facets?: components["schemas"]["Facets"];
+						/**
+						 * @description What was looked for instead, where nothing has the words of `q`
+						 * @example desk lamp
+						 */
+						correction?: string;
 					};
 				};
 			};

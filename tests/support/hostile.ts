@@ -30,7 +30,8 @@ export type Known = Readonly<Record<string, readonly any[]>>;
 /** Requests to the operation; one in four has nothing wrong. */
 export function requestsTo(operation: Operation, known: Known): fc.Arbitrary<Sent> {
 	const { method, path, parameters, body } = operation;
-	const of = (place: Parameter["in"]) => parameters.filter(parameter => parameter.in === place);
+	const of = (place: Parameter["in"]) =>
+		parameters.filter(parameter => parameter.in === place).flatMap(eachOf);
 	const proper = fc.record({
 		parts: fc.tuple(...of("path").map(parameter => plausible(parameter, known).map(percent))),
 		query: properPairs(of("query"), known).map(pairs => pairs.map(both => pair(...both)).join("&")),
@@ -59,6 +60,17 @@ export function requestsTo(operation: Operation, known: Known): fc.Arbitrary<Sen
 			};
 		});
 }
+
+/** Of an object in the form style each field is a parameter of its own. */
+const eachOf = (parameter: Parameter): Parameter[] =>
+	parameter.schema["type"] === "object"
+		? Object.entries<unknown>(parameter.example as Json).map(([name, example]) => ({
+				...parameter,
+				name,
+				example,
+				schema: parameter.schema["additionalProperties"] as Json
+			}))
+		: [parameter];
 
 const rarely = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
 	fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
