@@ -4,6 +4,7 @@
  * counterpart without that on which it rests, which must fail.
  */
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import type { Database, Tx } from "../../lib/database.ts";
 import { isFailure } from "../../lib/failure.ts";
@@ -283,11 +284,14 @@ describe("on the database, any commands that come at once", () => {
 	type Mutation = (tx: Tx) => Tx;
 	const asItIs: Mutation = tx => tx;
 	const withoutStockLocks: Mutation = tx => {
-		const unlocked = (sql: unknown) =>
-			typeof sql === "string" && sql.includes("FROM stock") ? sql.replace("FOR UPDATE", "") : sql;
-		return Object.create(tx, {
-			query: { value: (sql: unknown, bind: unknown[]) => tx.query(unlocked(sql) as string, bind) }
-		}) as Tx;
+		const query = async (sql: string, bind: unknown[]) => {
+			if (typeof sql !== "string" || !sql.includes("FROM stock")) return tx.query(sql, bind);
+			const rows = await tx.query(sql.replace("FOR UPDATE", ""), bind);
+			// Long enough for others to read the same before it is written.
+			await sleep(2);
+			return rows;
+		};
+		return Object.create(tx, { query: { value: query } }) as Tx;
 	};
 
 	interface World {
