@@ -53,7 +53,7 @@ export const where = (conditions: readonly string[]): string =>
 export const isVain = ({ query, categories }: Filters): boolean =>
 	query === "" || categories?.length === 0;
 
-const NOTHING: Estimate = { hits: 0, named: 0, of: 0 };
+const NOTHING: Estimate = { hits: 0, named: 0 };
 
 /** Finds out what the parameters stand for, and about how much they will find. */
 export async function readSearch(db: Queries, params: SearchParams): Promise<Search> {
@@ -112,9 +112,7 @@ async function estimateOf(db: Queries, filters: Filters): Promise<Estimate> {
 	const named =
 		filters.query === undefined ? "0" : `count(*) FILTER (WHERE ${isNamed(filters.query, bind)})`;
 	const row = await db.one<Estimate>(
-		`SELECT count(*)::int AS hits, (${named})::int AS named,
-			(SELECT count(*) FROM search_sample_256)::int AS of
-		FROM search_sample_256 e ${where(conditions)}`,
+		`SELECT count(*)::int AS hits, (${named})::int AS named FROM search_sample_256 e ${where(conditions)}`,
 		bind.values
 	);
 	return row!;

@@ -12,9 +12,11 @@ import {
 	type Search
 } from "./product-filters.store.ts";
 import {
+	LOOK_AHEAD,
 	MOST_RANKED,
 	walkFor,
 	wayTo,
+	type Ahead,
 	type Estimate,
 	type Position,
 	type Sort,
@@ -96,7 +98,7 @@ async function ranked(
 /** Those that have the words in their name, and behind them the others; each part newest first. */
 async function tiered(
 	db: Queries,
-	{ filters, estimate: { hits, named, of } }: Search,
+	{ filters, estimate: { hits, named } }: Search,
 	{ after, limit, longestWalk }: Pick<Listing, "after" | "limit" | "longestWalk">
 ): Promise<Found[]> {
 	const found: Found[] = [];
@@ -105,7 +107,7 @@ async function tiered(
 		found.push(
 			...(await listed(db, {
 				filters,
-				estimate: { hits: tier === "named" ? named : hits - named, of },
+				estimate: { hits: tier === "named" ? named : hits - named },
 				sort: "newest",
 				after: after?.tier === tier ? after : undefined,
 				limit: limit - found.length,
@@ -119,7 +121,7 @@ async function tiered(
 
 interface Listing {
 	readonly filters: Filters;
-	readonly estimate: Pick<Estimate, "hits" | "of">;
+	readonly estimate: Pick<Estimate, "hits">;
 	readonly sort: Exclude<Sort, "relevance">;
 	readonly after: Position | undefined;
 	readonly limit: number;
@@ -127,21 +129,45 @@ interface Listing {
 	readonly tier?: Exclude<Tier, "ranked">;
 }
 
+/** So long a walk costs next to nothing. */
+const SHORT_WALK = 500;
 /** At most so many rows are merged from the categories. */
 const MOST_MERGED = 10_000;
 
 async function listed(db: Queries, listing: Listing): Promise<Found[]> {
 	if (isMergeable(listing)) return fetchListed(db, listing, merge);
 	if (isBounded(listing)) return fetchListed(db, listing, walk);
-	if (wayTo(listing.estimate, listing.sort, listing.limit) === "gather")
+	// Of so few, to look ahead would take as long as to have them.
+	if (listing.estimate.hits <= 1) return fetchListed(db, listing, gather);
+	const walked = walkFor(await aheadOf(db, listing), listing.limit);
+	if (wayTo(walked, listing.estimate, listing.sort) === "gather")
 		return fetchListed(db, listing, gather);
-	// Where what fits lies together far off, as dear things do by price, the walk does not get there.
-	const longestWalk = Math.min(listing.longestWalk, 3 * walkFor(listing.estimate, listing.limit));
+	const longestWalk = Math.min(listing.longestWalk, 3 * walked + SHORT_WALK);
 	const bounded = { ...listing, longestWalk };
 	const found = await fetchListed(db, bounded, walk);
 	return found.length === listing.limit || (await isWalkedOut(db, bounded))
 		? found
 		: fetchListed(db, listing, gather);
+}
+
+/** What is ahead by the sample: what fits may lie together, as dear things do by price. */
+async function aheadOf(db: Queries, listing: Listing): Promise<Ahead> {
+	const bind = new Bind();
+	const { column, descending } = ORDERS[listing.sort];
+	const [upTo, backwards] = descending ? [">=", ""] : ["<=", "DESC"];
+	const conditions = [...fitting(listing, bind), ...behind(listing, bind)];
+	const row = await db.one<Ahead>(
+		`WITH hit AS MATERIALIZED (
+			SELECT e.${column}, e.product_id FROM search_sample_256 e ${where(conditions)}
+			${inOrder(listing)} LIMIT ${LOOK_AHEAD})
+		SELECT (SELECT count(*) FROM hit)::int AS hits, count(*)::int AS rows,
+			(count(*) FILTER (WHERE (e.${column}, e.product_id) ${upTo} (
+				SELECT ${column}, product_id FROM hit
+				ORDER BY ${column} ${backwards}, product_id ${backwards} LIMIT 1)))::int AS passed
+		FROM search_sample_256 e ${where(bounds(listing, bind))}`,
+		bind.values
+	);
+	return row!;
 }
 
 /** Whether all that lies between the bounds of the index fits. */

@@ -1,4 +1,4 @@
-import { shareCounted, wayTo, wordsOf } from "./product-search.ts";
+import { shareCounted, walkFor, wayTo, wordsOf } from "./product-search.ts";
 
 describe("words", () => {
 	it.each([
@@ -26,18 +26,21 @@ describe("words", () => {
 });
 
 describe("the way to a page", () => {
-	it("is a walk where that reads fewer rows, of which four take as long as one that is gathered", () => {
-		for (const hits of [0, 1, 5, 10, 20, 40, 400, 3_900]) {
-			const walked = Math.ceil((21 * 3_900) / hits);
-			const estimate = { hits, of: 3_900 };
-			const [byAge, byPrice] = [4, 1].map(ease => (walked < ease * 256 * hits ? "walk" : "gather"));
-			expect(wayTo(estimate, "newest", 21)).toBe(byAge);
-			expect(wayTo(estimate, "price", 21)).toBe(byPrice);
-		}
-		expect(wayTo({ hits: 5, of: 3_900 }, "newest", 21)).toBe("gather");
-		expect(wayTo({ hits: 10, of: 3_900 }, "newest", 21)).toBe("walk");
-		expect(wayTo({ hits: 10, of: 3_900 }, "name", 21)).toBe("gather");
-		expect(wayTo({ hits: 20, of: 3_900 }, "name", 21)).toBe("walk");
+	it("is as long as the sample has rows between those that fit, and ends with them", () => {
+		expect(walkFor({ hits: 4, passed: 8, rows: 4_000 }, 20)).toBe(40);
+		expect(walkFor({ hits: 4, passed: 3_900, rows: 4_000 }, 20)).toBe(19_500);
+		expect(walkFor({ hits: 4, passed: 9, rows: 10 }, 2_000)).toBe(2_560);
+		// Of too few nobody knows where the next one is.
+		expect(walkFor({ hits: 2, passed: 2, rows: 4_000 }, 20)).toBe(40_000);
+		expect(walkFor({ hits: 0, passed: 0, rows: 3 }, 20)).toBe(768);
+		expect(walkFor({ hits: 0, passed: 0, rows: 0 }, 20)).toBe(0);
+	});
+
+	it("is a walk where that takes less time than to gather what fits, of which each takes four by age", () => {
+		expect(wayTo(2_559, { hits: 10 }, "price")).toBe("walk");
+		expect(wayTo(2_560, { hits: 10 }, "price")).toBe("gather");
+		expect(wayTo(10_239, { hits: 10 }, "newest")).toBe("walk");
+		expect(wayTo(10_240, { hits: 10 }, "newest")).toBe("gather");
 	});
 });
 

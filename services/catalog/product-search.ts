@@ -57,8 +57,6 @@ const withoutRows = (text: string): string => text.replaceAll(/-(?=[^\p{L}\p{N}]
 export interface Estimate {
 	readonly hits: number;
 	readonly named: number;
-	/** Size of the sample. */
-	readonly of: number;
 }
 
 /** One product in so many is in the samples, as the migration has made them. */
@@ -78,19 +76,31 @@ export const shareCounted = ({ hits }: Pick<Estimate, "hits">): 1 | typeof FINE 
 };
 const MOST_COUNTED = 2_048;
 
-/** How many rows are walked past until so many fit, where these lie anywhere. */
-export const walkFor = ({ hits, of }: Pick<Estimate, "hits" | "of">, limit: number): number =>
-	hits > 0 ? Math.ceil((limit * of) / hits) : Infinity;
+/** What of the coarse sample lies ahead in an order. */
+export interface Ahead {
+	/** Of what fits the first ones, at most `LOOK_AHEAD`. */
+	readonly hits: number;
+	/** How many there are up to the last of these. */
+	readonly passed: number;
+	readonly rows: number;
+}
+/** Of fewer, chance alone would say how far apart they lie. */
+export const LOOK_AHEAD = 4;
+
+/** How many rows are walked past until so many fit. */
+export const walkFor = ({ hits, passed, rows }: Ahead, limit: number): number => {
+	if (hits === 0) return rows * COARSE;
+	const apart = (hits < LOOK_AHEAD ? rows : passed) / hits;
+	return Math.ceil(Math.min(rows * COARSE, limit * apart));
+};
 
 /**
  * How to find the first products in an order: to `walk` in that order and leave out what does not fit, or to
  * `gather` all that fit and sort them. What is gathered lies anywhere; a walk by age goes where rows lie, and
  * passes four in the time.
  */
-export const wayTo = (estimate: Pick<Estimate, "hits" | "of">, sort: Sort, limit: number) =>
-	walkFor(estimate, limit) < (sort === "newest" ? 4 : 1) * COARSE * estimate.hits
-		? "walk"
-		: "gather";
+export const wayTo = (walked: number, { hits }: Pick<Estimate, "hits">, sort: Sort) =>
+	walked < (sort === "newest" ? 4 : 1) * COARSE * hits ? "walk" : "gather";
 
 const TIME = Type.String({
 	format: "date-time",
