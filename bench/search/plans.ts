@@ -1,5 +1,5 @@
 /** How PostgreSQL goes about the statements of a search. */
-import type { Database, Prepared, Queries } from "../../lib/database.ts";
+import type { Prepared, Queries } from "../../lib/database.ts";
 import { countFacets } from "../../services/catalog/product-facets.store.ts";
 import { readSearch } from "../../services/catalog/product-filters.store.ts";
 import { searchProducts } from "../../services/catalog/product-search.store.ts";
@@ -11,7 +11,7 @@ export interface Plan {
 }
 
 /** The plans of all statements that answer a request, each executed. */
-export async function plansOf(db: Database, params: SearchParams): Promise<Plan[]> {
+export async function plansOf(db: Queries, params: SearchParams): Promise<Plan[]> {
 	const plans: Plan[] = [];
 	const explained: Queries = {
 		async query<Row extends object>(sql: string | Prepared, bind?: readonly unknown[]) {
