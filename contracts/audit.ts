@@ -18,6 +18,7 @@ export const SECURITY_EVENT_TYPES = [
 	"password-check-failed",
 	"two-factor-enabled",
 	"two-factor-disabled",
+	"two-factor-requested",
 	"two-factor-failed",
 	"recovery-code-used",
 	"recovery-codes-renewed",

@@ -121,8 +121,9 @@ async function openByPassword(
 	const factor = await useSecondFactor(tx, userId, code, encryption, new Date());
 	const refusal = REFUSALS[factor];
 	if (refusal) {
-		const note = factor === "missing" ? "without a code" : undefined;
-		await logSecurity(tx, { type: "two-factor-failed", userId, client, note });
+		// Whoever knows the password and no code is written down too: perhaps it is not the user.
+		const type = factor === "missing" ? "two-factor-requested" : "two-factor-failed";
+		await logSecurity(tx, { type, userId, client });
 		return refusal;
 	}
 	if (renewed !== undefined) await renewHash(tx, userId, renewed, passwordHash!);

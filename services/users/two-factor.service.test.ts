@@ -194,6 +194,12 @@ describe("two-factor", () => {
 			]);
 		});
 
+		it("writes down that somebody knows the password and shows no code", async () => {
+			const { who } = await protectedOne();
+			await expect(login(who)).rejects.toMatchObject({ type: "SECOND_FACTOR_REQUIRED" });
+			expect((await logged(who))[0]).toBe("two-factor-requested");
+		});
+
 		it("writes a wrong code down, and a session for nobody", async () => {
 			const { who, codeIn } = await protectedOne();
 			const sessions = () => sql("SELECT id FROM session WHERE user_id = $1", [who.identity.id]);

@@ -1,5 +1,5 @@
 import type { Page } from "playwright-core";
-import { openBrowser, type Browser } from "../support/browser.ts";
+import { openBrowser, openPage, type Browser } from "../support/browser.ts";
 import { answerOf, PASSWORD } from "../support/api.ts";
 import { linksTo } from "../support/mail.ts";
 import { eventually } from "../support/process.ts";
@@ -11,33 +11,18 @@ const [url] = urls;
 describe(`the pages that links in mails lead to, in a browser (${shape})`, () => {
 	let browser: Browser;
 	let page: Page;
-	const complaints: string[] = [];
-	const elsewhere: string[] = [];
+	let faults: string[];
 
 	beforeAll(async () => {
 		browser = await openBrowser();
 	}, 60_000);
 	afterAll(() => browser.close());
 	beforeEach(async () => {
-		complaints.length = 0;
-		elsewhere.length = 0;
-		page = await browser.context.newPage();
-		page.setDefaultTimeout(15_000);
-		page.on("pageerror", error => complaints.push(error.message));
-		page.on("console", message => {
-			// Browsers complain of every answer that is an error, wanted or not.
-			const isAnswer = message.location().url.startsWith(`${url}/api/v1/`);
-			if (["error", "warning"].includes(message.type()) && !isAnswer)
-				complaints.push(message.text());
-		});
-		page.on("request", request => {
-			if (!request.url().startsWith(`${url}/`)) elsewhere.push(request.url());
-		});
+		({ page, faults } = await openPage(browser, url!));
 	});
 	afterEach(async () => {
 		await page.close();
-		expect(complaints).toEqual([]);
-		expect(elsewhere).toEqual([]);
+		expect(faults).toEqual([]);
 	});
 
 	/** Opens the newest link of a mail to this address. */

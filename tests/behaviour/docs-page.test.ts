@@ -1,7 +1,7 @@
 import { Secret } from "otpauth";
 import type { Page } from "playwright-core";
 import { codeOfStep, stepAt } from "../../services/users/totp.ts";
-import { openBrowser, type Browser } from "../support/browser.ts";
+import { openBrowser, openPage, type Browser } from "../support/browser.ts";
 import { api, shape, urls } from "./shape.ts";
 
 const CUSTOMER = "customer@valence.test";
@@ -11,8 +11,7 @@ const [url] = urls;
 describe(`the page at /docs, in a browser (${shape})`, () => {
 	let browser: Browser;
 	let page: Page;
-	const complaints: string[] = [];
-	const elsewhere: string[] = [];
+	let faults: string[];
 
 	beforeAll(async () => {
 		browser = await openBrowser();
@@ -21,27 +20,12 @@ describe(`the page at /docs, in a browser (${shape})`, () => {
 		await browser.close();
 	});
 	beforeEach(async () => {
-		complaints.length = 0;
-		elsewhere.length = 0;
-		page = await browser.context.newPage();
-		page.setDefaultTimeout(15_000);
-		page.on("pageerror", error => complaints.push(error.message));
-		page.on("console", message => {
-			// Browsers complain of every answer that is an error, wanted or not.
-			const isAnswer = message.location().url.startsWith(`${url}/api/v1/`);
-			if (["error", "warning"].includes(message.type()) && !isAnswer)
-				complaints.push(message.text());
-		});
-		page.on("request", request => {
-			if (!request.url().startsWith(`${url}/`) && !request.url().startsWith("data:"))
-				elsewhere.push(request.url());
-		});
+		({ page, faults } = await openPage(browser, url!));
 		await page.goto(`${url}/docs`);
 	});
 	afterEach(async () => {
 		await page.close();
-		expect(complaints).toEqual([]);
-		expect(elsewhere).toEqual([]);
+		expect(faults).toEqual([]);
 	});
 
 	const logIn = async (login: string, password: string) => {

@@ -1442,7 +1442,7 @@ export interface components {
 			 */
 			id: string;
 			/**
-			 * @description One of registered, imported, signed-in, sign-in-failed, signed-out, session-ended, token-reused, email-verified, password-changed, password-reset-requested, password-reset, password-check-failed, two-factor-enabled, two-factor-disabled, two-factor-failed, recovery-code-used, recovery-codes-renewed, passkey-added, passkey-removed, identity-linked, identity-unlinked, roles-changed, disabled, enabled, data-exported, deletion-requested, deleted; more may come
+			 * @description One of registered, imported, signed-in, sign-in-failed, signed-out, session-ended, token-reused, email-verified, password-changed, password-reset-requested, password-reset, password-check-failed, two-factor-enabled, two-factor-disabled, two-factor-requested, two-factor-failed, recovery-code-used, recovery-codes-renewed, passkey-added, passkey-removed, identity-linked, identity-unlinked, roles-changed, disabled, enabled, data-exported, deletion-requested, deleted; more may come
 			 * @example signed-in
 			 */
 			type: string;
