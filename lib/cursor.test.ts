@@ -1,4 +1,5 @@
-import { decodeCursor, encodeCursor, type Listing } from "./cursor.ts";
+import { contract } from "./contract.ts";
+import { decodeCursor, encodeCursor, type Listing, keyBehind, pageOf } from "./cursor.ts";
 
 const things: Listing = { list: "things.list", filters: ["red", undefined, 5] };
 
@@ -37,5 +38,36 @@ describe("a cursor", () => {
 
 	it.each(["=", "!", " ", "."])("has one form: not with %j behind it", more => {
 		expect(decodeCursor(things, encodeCursor(things, "key") + more)).toBeUndefined();
+	});
+});
+
+describe("a page", () => {
+	const list = contract({
+		name: "things",
+		failures: { INVALID_CURSOR: { status: 422, message: "No." } },
+		actions: {},
+		events: {}
+	});
+	const listing = { list: "things.list", filters: [] };
+	const isNumber = (key: unknown): key is number => typeof key === "number";
+	const behind = (cursor?: string) => keyBehind(list, listing, cursor, isNumber);
+
+	it("leads to the next one where one more was found, and only there", () => {
+		const first = pageOf(listing, [5, 4, 3], 2, n => n);
+		expect(first.items).toEqual([5, 4]);
+		expect(behind(first.nextCursor!)).toBe(4);
+		expect(pageOf(listing, [5, 4], 2, n => n)).toEqual({ items: [5, 4], nextCursor: null });
+		expect(pageOf(listing, [], 2, n => n)).toEqual({ items: [], nextCursor: null });
+		expect(behind()).toBeUndefined();
+	});
+
+	it.each([
+		["of another list", encodeCursor({ list: "others", filters: [] }, 4)],
+		["of another key", encodeCursor(listing, "four")],
+		["that is none", "x"]
+	])("does not begin behind a cursor %s", (_, cursor) => {
+		expect(() => behind(cursor)).toThrow(
+			expect.objectContaining({ type: "INVALID_CURSOR", code: 422 })
+		);
 	});
 });

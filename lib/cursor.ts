@@ -4,6 +4,8 @@
  * the list would not show anyway.
  */
 import { createHash } from "node:crypto";
+import type { FailureContract, ServiceContract } from "./contract.ts";
+import { failure } from "./failure.ts";
 
 /** A list, as it was asked for. */
 export interface Listing {
@@ -23,6 +25,37 @@ export const encodeCursor = (listing: Listing, keys: unknown): string =>
 export function decodeCursor(listing: Listing, cursor: string): unknown {
 	const [name, keys] = partsOf(cursor);
 	return name === nameOf(listing) ? keys : undefined;
+}
+
+/** A contract of lists whose cursors may be refused. */
+type Paged = ServiceContract & { readonly failures: { readonly INVALID_CURSOR: FailureContract } };
+
+/**
+ * The key behind which a page begins; undefined for the first page. Throws INVALID_CURSOR of the contract
+ * for what no page of this list gave.
+ */
+export function keyBehind<K>(
+	contract: Paged,
+	listing: Listing,
+	cursor: string | undefined,
+	isKey: (key: unknown) => key is K
+): K | undefined {
+	if (cursor === undefined) return undefined;
+	const key = decodeCursor(listing, cursor);
+	if (!isKey(key)) throw failure(contract, "INVALID_CURSOR");
+	return key;
+}
+
+/** A page of what was found by asking for one more than `limit`: whether that one is there tells of another page. */
+export function pageOf<T>(
+	listing: Listing,
+	found: readonly T[],
+	limit: number,
+	keyOf: (last: T) => unknown
+): { items: T[]; nextCursor: string | null } {
+	const items = found.slice(0, limit);
+	const more = found.length > limit;
+	return { items, nextCursor: more ? encodeCursor(listing, keyOf(items.at(-1)!)) : null };
 }
 
 /** Whether a key of a cursor is a time as we write it: in UTC, with milliseconds. */

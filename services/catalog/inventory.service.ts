@@ -1,7 +1,7 @@
 import type { Service } from "moleculer";
 import type { Actions } from "../../contracts/index.ts";
 import { inventory, type Inventory } from "../../contracts/inventory.ts";
-import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
+import { keyBehind, pageOf } from "../../lib/cursor.ts";
 import type { Database, Tx } from "../../lib/database.ts";
 import { failure, requireVersion } from "../../lib/failure.ts";
 import { requireUser } from "../../lib/identity.ts";
@@ -96,21 +96,8 @@ async function adjustStock(
 	return (await findInventory(tx, productId))!;
 }
 
-type Movements = Actions["inventory.movements"];
-
-const listingOf = ({ productId }: Movements["params"]): Listing => ({
-	list: "inventory.movements",
-	filters: [productId]
-});
-
-/** The movement behind which a page begins. Throws INVALID_CURSOR for what no page of this list gave. */
-function placeOf(params: Movements["params"]): string | undefined {
-	if (params.cursor === undefined) return undefined;
-	const id = decodeCursor(listingOf(params), params.cursor);
-	if (typeof id !== "string" || !/^[1-9]\d{0,17}$/.test(id))
-		throw failure(inventory, "INVALID_CURSOR");
-	return id;
-}
+const isMovement = (key: unknown): key is string =>
+	typeof key === "string" && /^[1-9]\d{0,17}$/.test(key);
 
 export default implement(inventory)({
 	mixins: [events("catalog"), leaseSweep()],
@@ -121,15 +108,13 @@ export default implement(inventory)({
 			return found;
 		},
 		async movements({ params }) {
-			const { productId, limit = 20 } = params;
-			const page = { before: placeOf(params), limit: limit + 1 };
-			const found = await listMovements(this.db, productId, page);
+			const { productId, cursor, limit = 20 } = params;
+			const listing = { list: "inventory.movements", filters: [productId] };
+			const before = keyBehind(inventory, listing, cursor, isMovement);
+			const found = await listMovements(this.db, productId, { before, limit: limit + 1 });
 			if (!found) throw failure(inventory, "NOT_FOUND");
-			const last = found.length > limit ? found[limit - 1] : undefined;
-			return {
-				items: found.slice(0, limit).map(({ entry }) => entry),
-				nextCursor: last ? encodeCursor(listingOf(params), last.id) : null
-			};
+			const page = pageOf(listing, found, limit, ({ id }) => id);
+			return { ...page, items: page.items.map(({ entry }) => entry) };
 		},
 		async adjust({ params, meta }) {
 			const { id } = requireUser(meta);

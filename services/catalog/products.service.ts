@@ -1,6 +1,6 @@
 import { products } from "../../contracts/products.ts";
 import { failure } from "../../lib/failure.ts";
-import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
+import { keyBehind, pageOf } from "../../lib/cursor.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
 import { importProducts } from "./import.ts";
@@ -13,14 +13,10 @@ import { readSearch } from "./product-filters.store.ts";
 import { countProducts, searchProducts } from "./product-search.store.ts";
 import { findProduct, lookupProducts } from "./products.store.ts";
 
-/** The number behind a cursor of prices. Throws INVALID_CURSOR for what no page of this list gave. */
-function numberOf(listing: Listing, cursor: string): number {
-	const number = decodeCursor(listing, cursor);
-	if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > MAX_INT)
-		throw failure(products, "INVALID_CURSOR");
-	return number;
-}
 const MAX_INT = 2 ** 31 - 1;
+/** Of a price, among those of its product. */
+const isNumber = (key: unknown): key is number =>
+	Number.isInteger(key) && (key as number) >= 1 && (key as number) <= MAX_INT;
 
 export default implement(products)({
 	mixins: [events("catalog")],
@@ -63,14 +59,12 @@ export default implement(products)({
 		},
 		async prices({ params: { id, cursor, limit = 20 } }) {
 			const listing = { list: "products.prices", filters: [id] };
-			const before = cursor === undefined ? undefined : numberOf(listing, cursor);
+			const before = keyBehind(products, listing, cursor, isNumber);
 			const found = await listPrices(this.db, id, { before, limit: limit + 1 });
 			if (found.length === 0 && !(await findProduct(this.db, id)))
 				throw failure(products, "NOT_FOUND");
-			return {
-				items: found.slice(0, limit).map(({ past }) => past),
-				nextCursor: found.length > limit ? encodeCursor(listing, found[limit - 1]!.version) : null
-			};
+			const page = pageOf(listing, found, limit, ({ version }) => version);
+			return { ...page, items: page.items.map(({ past }) => past) };
 		},
 		async import({ params }) {
 			const outcomes = await this.transaction(tx => importProducts(tx, params));

@@ -3,7 +3,7 @@ import type { Events } from "../../contracts/index.ts";
 import { orders, type Order } from "../../contracts/orders.ts";
 import type { Config } from "../../lib/config.ts";
 import { currentContext } from "../../lib/context.ts";
-import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
+import { keyBehind, pageOf } from "../../lib/cursor.ts";
 import type { Queries, Tx } from "../../lib/database.ts";
 import type { Envelope } from "../../lib/events/envelope.ts";
 import { failure, requireVersion } from "../../lib/failure.ts";
@@ -32,13 +32,6 @@ const ownerFilter = (user: Identity): string | undefined => (isStaff(user) ? und
 const MAX_WAIT_SECONDS = 10;
 const waitSeconds = (prefer = ""): number =>
 	Math.min(MAX_WAIT_SECONDS, Number(/(?:^|[,;\s])wait\s*=\s*"?(\d{1,4})/i.exec(prefer)?.[1] ?? 0));
-
-/** Throws INVALID_CURSOR for what no page of this list gave. */
-function readCursor(listing: Listing, cursor: string): string {
-	const id = decodeCursor(listing, cursor);
-	if (!isUuid(id)) throw failure(orders, "INVALID_CURSOR");
-	return id;
-}
 
 const timeout = (kind: Signal) => (tx: Tx, id: string, config: Config) =>
 	signal(tx, id, kind, { by: "timer" }, config);
@@ -133,14 +126,11 @@ export default implement(orders)({
 			const { status, cursor, limit = 20, withTotal } = ctx.params;
 			const userId = ownerFilter(requireUser(ctx.meta));
 			const listing = { list: "orders.list", filters: [userId, status] };
-			const before = cursor === undefined ? undefined : readCursor(listing, cursor);
-			const items = await listOrders(this.db, { userId, status, before, limit: limit + 1 });
-			const more = items.length > limit;
-			const page = items.slice(0, limit);
+			const before = keyBehind(orders, listing, cursor, isUuid);
+			const found = await listOrders(this.db, { userId, status, before, limit: limit + 1 });
 			return {
-				items: page,
-				...(withTotal ? { total: await countOrders(this.db, { userId, status }) } : {}),
-				nextCursor: more ? encodeCursor(listing, page.at(-1)!.id) : null
+				...pageOf(listing, found, limit, ({ id }) => id),
+				...(withTotal ? { total: await countOrders(this.db, { userId, status }) } : {})
 			};
 		},
 		async get(ctx) {

@@ -1,6 +1,6 @@
 import { audit } from "../../contracts/audit.ts";
-import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
-import { failure } from "../../lib/failure.ts";
+import { keyBehind, pageOf } from "../../lib/cursor.ts";
+import type { Queries } from "../../lib/database.ts";
 import { requireUser } from "../../lib/identity.ts";
 import { implement } from "../../lib/service.ts";
 import { events } from "../../mixins/events.mixin.ts";
@@ -12,26 +12,27 @@ import {
 	verifyChain
 } from "./security-log.ts";
 
-/** Throws INVALID_CURSOR for what no page of this list gave. */
-function positionOf(listing: Listing, cursor: string): number {
-	const position = decodeCursor(listing, cursor);
-	if (!Number.isSafeInteger(position)) throw failure(audit, "INVALID_CURSOR");
-	return position as number;
+const isPosition = (key: unknown): key is number => Number.isSafeInteger(key);
+
+/** A page of a user's entries, the newest first. Throws INVALID_CURSOR. */
+async function pageOfEntries(
+	db: Queries,
+	list: string,
+	userId: string | undefined,
+	{ cursor, limit = 20 }: { readonly cursor?: string; readonly limit?: number }
+) {
+	const listing = { list, filters: [userId] };
+	const before = keyBehind(audit, listing, cursor, isPosition);
+	const found = await readEntriesOf(db, userId, before, limit + 1);
+	return pageOf(listing, found, limit, ({ position }) => position);
 }
 
 export default implement(audit)({
 	mixins: [events("users")],
 	actions: {
-		async mine({ params: { cursor, limit = 20 }, meta }) {
-			const { id } = requireUser(meta);
-			const listing = { list: "audit.mine", filters: [id] };
-			const before = cursor === undefined ? undefined : positionOf(listing, cursor);
-			const found = await readEntriesOf(this.db, id, before, limit + 1);
-			const page = found.slice(0, limit);
-			return {
-				items: page.map(toSecurityEvent),
-				nextCursor: found.length > limit ? encodeCursor(listing, page.at(-1)!.position) : null
-			};
+		async mine({ params, meta }) {
+			const page = await pageOfEntries(this.db, "audit.mine", requireUser(meta).id, params);
+			return { ...page, items: page.items.map(toSecurityEvent) };
 		},
 
 		async verify({ params: { head } }) {
@@ -42,15 +43,9 @@ export default implement(audit)({
 			return readHead(this.db);
 		},
 
-		async list({ params: { userId, cursor, limit = 20 } }) {
-			const listing = { list: "audit.list", filters: [userId] };
-			const before = cursor === undefined ? undefined : positionOf(listing, cursor);
-			const found = await readEntriesOf(this.db, userId, before, limit + 1);
-			const page = found.slice(0, limit);
-			return {
-				items: page.map(toAuditEntry),
-				nextCursor: found.length > limit ? encodeCursor(listing, page.at(-1)!.position) : null
-			};
+		async list({ params }) {
+			const page = await pageOfEntries(this.db, "audit.list", params.userId, params);
+			return { ...page, items: page.items.map(toAuditEntry) };
 		}
 	}
 });

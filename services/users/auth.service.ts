@@ -1,7 +1,7 @@
 import { auth } from "../../contracts/auth.ts";
 import type { Actions } from "../../contracts/index.ts";
 import type { User } from "../../contracts/users.ts";
-import { decodeCursor, encodeCursor, isTimestamp, type Listing } from "../../lib/cursor.ts";
+import { isTimestamp, keyBehind, pageOf } from "../../lib/cursor.ts";
 import type { Database, Tx } from "../../lib/database.ts";
 import type { Encryption } from "../../lib/encryption.ts";
 import { failure } from "../../lib/failure.ts";
@@ -161,12 +161,10 @@ async function tryLogin(
 	return outcome;
 }
 
-/** Throws INVALID_CURSOR for what no page of this list gave. */
-function lastOf(listing: Listing, cursor: string): { lastUsedAt: string; id: string } {
-	const [lastUsedAt, id] = [decodeCursor(listing, cursor)].flat();
-	if (!isTimestamp(lastUsedAt) || !isUuid(id)) throw failure(auth, "INVALID_CURSOR");
-	return { lastUsedAt, id };
-}
+/** Where a page of sessions has ended. */
+type LastSession = readonly [lastUsedAt: string, id: string];
+const isLastSession = (key: unknown): key is LastSession =>
+	Array.isArray(key) && key.length === 2 && isTimestamp(key[0]) && isUuid(key[1]);
 
 export default implement(auth)({
 	mixins: [events("users"), proof(), sessionPurge()],
@@ -239,15 +237,11 @@ export default implement(auth)({
 		async sessions({ params: { cursor, limit = 20 }, meta }) {
 			const { id: userId, sessionId } = requireUser(meta);
 			const listing = { list: "auth.sessions", filters: [userId] };
-			const after = cursor === undefined ? undefined : lastOf(listing, cursor);
+			const after = keyBehind(auth, listing, cursor, isLastSession);
 			const found = await listSessions(this.db, userId, after, limit + 1);
-			const page = found.slice(0, limit);
-			const last = page.at(-1);
-			return {
-				items: page.map(session => ({ ...session, current: session.id === sessionId })),
-				nextCursor:
-					found.length > limit ? encodeCursor(listing, [last!.lastUsedAt, last!.id]) : null
-			};
+			const page = pageOf(listing, found, limit, ({ lastUsedAt, id }) => [lastUsedAt, id]);
+			const items = page.items.map(session => ({ ...session, current: session.id === sessionId }));
+			return { ...page, items };
 		},
 
 		async endSession({ params: { id }, meta }) {

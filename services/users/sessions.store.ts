@@ -121,7 +121,7 @@ export async function revokeSessions(
 export async function listSessions(
 	db: Queries,
 	userId: string,
-	after: { readonly lastUsedAt: string; readonly id: string } | undefined,
+	after: readonly [lastUsedAt: string, id: string] | undefined,
 	limit: number
 ): Promise<Omit<Session, "current">[]> {
 	const rows = await db.query<{ createdAt: Date; lastUsedAt: Date } & Session>(
@@ -133,7 +133,7 @@ export async function listSessions(
 		     WHERE t.session_id = s.id AND t.used_at IS NULL AND t.expires_at > now())
 		   AND ($2::timestamptz IS NULL OR (date_trunc('milliseconds', s.last_used_at), s.id) < ($2, $3::uuid))
 		 ORDER BY date_trunc('milliseconds', s.last_used_at) DESC, s.id DESC LIMIT $4`,
-		[userId, after?.lastUsedAt ?? null, after?.id ?? null, limit]
+		[userId, after?.[0] ?? null, after?.[1] ?? null, limit]
 	);
 	return rows.map(({ id, device, address, createdAt, lastUsedAt }) => ({
 		id,

@@ -1,5 +1,5 @@
 import { User, users } from "../../contracts/users.ts";
-import { decodeCursor, encodeCursor, type Listing } from "../../lib/cursor.ts";
+import { keyBehind, pageOf } from "../../lib/cursor.ts";
 import type { Tx } from "../../lib/database.ts";
 import { commonFailure, failure, requireVersion } from "../../lib/failure.ts";
 import { requireUser } from "../../lib/identity.ts";
@@ -25,13 +25,6 @@ import {
 
 // A token may outlive its account by some minutes.
 const gone = () => commonFailure("UNAUTHENTICATED");
-
-/** Throws INVALID_CURSOR for what no page of this list gave. */
-function lastOf(listing: Listing, cursor: string): string {
-	const id = decodeCursor(listing, cursor);
-	if (!isUuid(id)) throw failure(users, "INVALID_CURSOR");
-	return id;
-}
 
 /** Whether everything that is wished is so already: then nothing is told, and nobody's version is stale. */
 const isNoChange = <T extends object>(before: T, wished: Partial<T>): boolean =>
@@ -104,13 +97,9 @@ export default implement(users)({
 
 		async list({ params: { q, role, status, cursor, limit = 20 } }) {
 			const listing = { list: "users.list", filters: [q, role, status] };
-			const before = cursor === undefined ? undefined : lastOf(listing, cursor);
+			const before = keyBehind(users, listing, cursor, isUuid);
 			const found = await listUsers(this.db, { q, role, status, before, limit: limit + 1 });
-			const items = found.slice(0, limit);
-			return {
-				items,
-				nextCursor: found.length > limit ? encodeCursor(listing, items.at(-1)!.id) : null
-			};
+			return pageOf(listing, found, limit, ({ id }) => id);
 		},
 
 		async get({ params: { id } }) {
