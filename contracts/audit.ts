@@ -1,6 +1,6 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, Nullable, Page, Params, pageParams, Timestamp } from "./common.ts";
+import { cursorFailures, Id, Nullable, Page, Params, pageParams, Timestamp } from "./common.ts";
 
 /** What is written down of an account's security. More may come, so it travels as text. */
 export const SECURITY_EVENT_TYPES = [
@@ -80,10 +80,7 @@ export type AuditEntry = Static<typeof AuditEntry>;
 export const audit = contract({
 	name: "audit",
 	failures: {
-		INVALID_CURSOR: {
-			status: 422,
-			message: "This cursor comes from another list, or from nowhere."
-		}
+		...cursorFailures
 	},
 	actions: {
 		mine: {

@@ -1,6 +1,6 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Id, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
+import { cursorFailures, Id, Page, pageParams, Params, Text, Timestamp } from "./common.ts";
 import { CurrentPassword, Password, passwordFailures } from "./passwords.ts";
 import { SecondFactorCode } from "./two-factor.ts";
 import { Email, Name, User, Username } from "./users.ts";
@@ -101,10 +101,7 @@ export const auth = contract({
 			message: "This refresh token is not valid any more. Sign in again."
 		},
 		BUSY: passwordFailures.BUSY,
-		INVALID_CURSOR: {
-			status: 422,
-			message: "This cursor comes from another list, or from nowhere."
-		}
+		...cursorFailures
 	},
 	actions: {
 		register: {

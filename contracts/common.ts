@@ -90,6 +90,11 @@ export const pageParams = {
 	)
 };
 
+/** How a list refuses a cursor that no page of it gave. */
+export const cursorFailures = {
+	INVALID_CURSOR: { status: 422, message: "This cursor comes from another list, or from nowhere." }
+} as const;
+
 /** For lists that can be counted at little cost. */
 export const totalParam = {
 	withTotal: Type.Optional(

@@ -1,6 +1,6 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
-import { Nullable, pageParams, Params, Timestamp } from "./common.ts";
+import { cursorFailures, Nullable, pageParams, Params, Timestamp } from "./common.ts";
 import { User } from "./users.ts";
 
 export const Export = Type.Object(
@@ -26,10 +26,7 @@ export type Export = Static<typeof Export>;
 export const exports = contract({
 	name: "exports",
 	failures: {
-		INVALID_CURSOR: {
-			status: 422,
-			message: "This cursor comes from another list, or from nowhere."
-		},
+		...cursorFailures,
 		EXPORT_INCOMPLETE: {
 			status: 503,
 			message:

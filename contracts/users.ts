@@ -1,6 +1,7 @@
 import { Type, type Static } from "typebox";
 import { contract } from "../lib/contract.ts";
 import {
+	cursorFailures,
 	HttpsUrl,
 	Id,
 	IfMatch,
@@ -110,10 +111,7 @@ export const users = contract({
 	name: "users",
 	failures: {
 		USERNAME_TAKEN: { status: 409, message: "This username is taken." },
-		INVALID_CURSOR: {
-			status: 422,
-			message: "This cursor comes from another list, or from nowhere."
-		},
+		...cursorFailures,
 		LAST_ADMIN: {
 			status: 409,
 			message: "This is the last active admin. Make somebody else an admin first."
